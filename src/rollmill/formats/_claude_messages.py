@@ -1,0 +1,418 @@
+"""One branch of a Claude Code log, record by record, to messages.
+
+The lines of one API message become one message; tool results move behind their calls; every text that the harness put
+in says so. What each record became goes into ``classes``, for the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollmill.formats import RolloutFile
+from rollmill.formats._claude_records import ContentBlock, Record, Source, ToolUseResult
+from rollmill.formats._conversation import answered_in_place, strongest, unusual_order
+from rollmill.formats._jsonl import source_objects
+from rollmill.formats._lift import embedded
+from rollmill.formats._times import utc
+from rollmill.rollout import Block, Child, Extra, Function, Media, Message, Origin, Thinking, ToolCall, Usage
+
+_USUAL_STOPS = (None, "end_turn", "tool_use", "stop_sequence")
+_PERSISTED = "<persisted-output>"
+_SAVED_AS = re.compile(r"saved to: .*?([^/\\\n]+\.txt)")
+_KINDS: tuple[tuple[str, Origin, str], ...] = (
+    ("<command-name>", "human", "command"),
+    ("<command-message>", "human", "command"),
+    ("<command-args>", "human", "command"),
+    ("<local-command-stdout>", "harness", "command_output"),
+    ("<local-command-stderr>", "harness", "command_output"),
+    ("<bash-input>", "human", "bash"),
+    ("<bash-stdout>", "harness", "command_output"),
+    ("<bash-stderr>", "harness", "command_output"),
+    ("<system-reminder>", "harness", "system_reminder"),
+    ("<task-notification>", "harness", "task_notification"),
+    ("<ide_", "harness", "ide"),
+    ("<session-start-hook>", "harness", "hook"),
+    ("<user-prompt-submit-hook>", "harness", "hook"),
+    ("<tick>", "harness", "injected"),
+    ("<goal>", "harness", "injected"),
+    ("[Request interrupted by user", "harness", "interrupt"),
+    ("This session is being continued", "harness", "compact_summary"),
+    ("<teammate-message", "harness", "teammate"),
+    ("Implement the following plan:", "harness", "plan"),
+)
+
+
+@dataclass
+class Conversation:
+    """The messages of one branch, and what the row's ledger and metadata take from its records."""
+
+    messages: list[Message] = field(default_factory=list)
+    times: list[str] = field(default_factory=list)
+    children: list[Child] = field(default_factory=list)
+    segment_reasons: dict[int, str] = field(default_factory=dict)
+    compactions: int = 0
+    api_errors: int = 0
+    truncated_outputs: int = 0
+    undecodable_media: int = 0
+
+
+def build(
+    records: Sequence[Record], file: RolloutFile, session_id: str, is_sub_agent: bool, classes: dict[int, str]
+) -> Conversation:
+    """The conversation of one branch. ``classes`` gets the ledger's class of each record by its ``id()``."""
+    builder = _Builder(file, session_id, is_sub_agent, classes)
+    for record in records:
+        builder.take(record)
+    return builder.finish()
+
+
+def usage_of(record: Record) -> Usage | None:
+    """The tokens a line states. Cached input counts as input, as in every format."""
+    if record.message is None or (stated := record.message.usage) is None:
+        return None
+    inputs = (stated.input_tokens, stated.cache_creation_input_tokens, stated.cache_read_input_tokens)
+    return Usage(
+        input_tokens=sum(n or 0 for n in inputs) if any(n is not None for n in inputs) else None,
+        cache_read_tokens=stated.cache_read_input_tokens,
+        cache_write_tokens=stated.cache_creation_input_tokens,
+        output_tokens=stated.output_tokens,
+    )
+
+
+def first_text(record: Record) -> str:
+    """The text a user record opens with; empty when it opens with none."""
+    return next((block.text for block in record.blocks() if block.type == "text" and block.text), "")
+
+
+class _Builder:
+    """Holds the messages of one branch while its records pass."""
+
+    def __init__(self, file: RolloutFile, session_id: str, is_sub_agent: bool, classes: dict[int, str]) -> None:
+        self.file = file
+        self.session_id = session_id
+        self.task_expected = is_sub_agent
+        self.classes = classes
+        self.conversation = Conversation()
+        self.messages = self.conversation.messages
+        self.lines: dict[str, list[Record]] = {}
+        self.assistants: list[tuple[Message, list[Record]]] = []
+        self.segment = 0
+        self.segment_is_new = True
+        self.odd_blocks: list[tuple[Block, Record, int]] = []
+
+    def take(self, record: Record) -> None:
+        if record.type == "assistant" and record.message is not None:
+            self._assistant(record)
+        elif record.type == "user" and record.message is not None:
+            self._user(record)
+        elif record.is_queued_prompt:
+            self._queued_prompt(record)
+        elif record.subtype == "compact_boundary":
+            self._compaction()
+        elif record.subtype == "api_error":
+            self.conversation.api_errors += 1
+
+    def finish(self) -> Conversation:
+        for message, lines in self.assistants:
+            self._fill(message, lines)
+        self._spell_out_odd_blocks()
+        self.conversation.messages = answered_in_place(self.messages)
+        return self.conversation
+
+    def _add(self, message: Message, record: Record) -> None:
+        self.messages.append(message)
+        self.segment_is_new = False
+        self._seen(record)
+
+    def _seen(self, record: Record) -> None:
+        self.classes.setdefault(id(record), "used")
+        if (time := utc(record.timestamp)) is not None:
+            self.conversation.times.append(time)
+
+    def _compaction(self) -> None:
+        """A new segment; the boundary and the summary behind it are one compaction."""
+        if self.segment_is_new and self.segment in self.conversation.segment_reasons:
+            return
+        self.conversation.compactions += 1
+        self.segment += bool(self.messages)
+        self.segment_is_new = True
+        self.conversation.segment_reasons[self.segment] = "compaction"
+
+    # Assistants: one message of all the lines that share an id
+
+    def _assistant(self, record: Record) -> None:
+        if not record.is_model_output:
+            self.classes.setdefault(id(record), "metadata")
+            self.conversation.api_errors += bool(record.isApiErrorMessage)
+            return
+        key = record.message_key
+        if (lines := self.lines.get(key)) is not None:
+            lines.append(record)
+            return
+        self.lines[key] = lines = [record]
+        model = record.message.model if record.message else None
+        extra = Extra(
+            id=key, origin="model", timestamp=utc(record.timestamp), model=model, line=record.line, segment=self.segment
+        )
+        message = Message("assistant", [], extra=extra)
+        self.assistants.append((message, lines))
+        self._add(message, record)
+
+    def _fill(self, message: Message, lines: list[Record]) -> None:
+        if len(lines) > 1:
+            lines.sort(key=_line)
+            message.extra.line = lines[0].line
+            message.extra.timestamp = utc(lines[0].timestamp)
+        content = _AssistantContent(message, self)
+        for n, line in enumerate(lines):
+            added = content.take(line)
+            if n:
+                self.classes[id(line)] = "merged" if added else "duplicate"
+                self._seen(line)
+            else:
+                self.classes[id(line)] = "used"
+        content.close()
+        message.extra.usage = next((u for line in reversed(lines) if (u := usage_of(line)) is not None), None)
+        stop = next((s for line in reversed(lines) if line.message and (s := line.message.stop_reason)), None)
+        if stop not in _USUAL_STOPS:
+            message.extra.other = json.dumps({"stop_reason": stop}, separators=(",", ":"))
+
+    # Users: results first, then what else the record says
+
+    def _user(self, record: Record) -> None:
+        blocks = record.blocks()
+        results = [block for block in blocks if block.type == "tool_result"]
+        rest = [block for block in blocks if block.type != "tool_result"] if results else blocks
+        messages = [self._result(block, record) for block in results]
+        if rest or not results:
+            messages.append(self._prompt(record, rest))
+        if len(messages) > 1:
+            for part, message in enumerate(messages):
+                message.extra.part = part
+        for message in messages:
+            self._add(message, record)
+
+    def _result(self, block: ContentBlock, record: Record) -> Message:
+        call_id = block.tool_use_id or f"line:{record.line}"
+        extra = Extra(
+            id=record.uuid,
+            origin="tool",
+            timestamp=utc(record.timestamp),
+            is_error=block.is_error,
+            line=record.line,
+            segment=self.segment,
+        )
+        twin = record.toolUseResult
+        if isinstance(twin, ToolUseResult) and twin.agentId:
+            self.conversation.children.append(Child(twin.agentId, call_id))
+        return Message("tool", self._result_content(block.content), None, [], call_id, extra)
+
+    def _result_content(self, content: Any) -> list[Block]:
+        if isinstance(content, str):
+            return [Block("text", self._whole_output(content) if content.startswith(_PERSISTED) else content)]
+        if isinstance(content, list):
+            return [self._result_block(item) for item in content]
+        return [] if content is None else [Block("json", _json(content))]
+
+    def _result_block(self, item: Any) -> Block:
+        if isinstance(item, dict):
+            text = item.get("text")
+            if item.get("type") == "text" and isinstance(text, str):
+                return Block("text", self._whole_output(text) if text.startswith(_PERSISTED) else text)
+            source = item.get("source")
+            if item.get("type") in _MEDIA_TYPES and isinstance(source, dict):
+                return self._media(item["type"], _source(source), _json(item))
+            return Block(str(item.get("type") or "json"), _json(item))
+        return Block("text", item) if isinstance(item, str) else Block("json", _json(item))
+
+    def _whole_output(self, preview: str) -> str:
+        """The spilled output's own file instead of its preview, when it is there."""
+        name = found[1] if (found := _SAVED_AS.search(preview)) else ""
+        session = self.file.path.parent / self.session_id
+        if not session.is_dir():
+            session = self.file.path.parent.parent
+        data = self.file.companion(session / "tool-results" / name, f"tool-results/{name}") if name else None
+        self.conversation.truncated_outputs += data is None
+        return preview if data is None else data.decode("utf-8", "replace")
+
+    def _prompt(self, record: Record, blocks: list[ContentBlock]) -> Message:
+        origin, kind = self._origin(record)
+        if kind == "compact_summary":
+            self._compaction()
+        return self._user_message(record, blocks, origin, kind)
+
+    def _user_message(self, record: Record, blocks: list[ContentBlock], origin: Origin, kind: str | None) -> Message:
+        extra = Extra(
+            id=record.uuid,
+            origin=origin,
+            kind=kind,
+            timestamp=utc(record.timestamp),
+            line=record.line,
+            segment=self.segment,
+        )
+        positions = {id(block): n for n, block in enumerate(record.blocks())} if len(blocks) > 1 else {}
+        content = [self.block(block, record, positions.get(id(block), 0)) for block in blocks]
+        return Message("user", [block for block in content if block.text != "" or block.type != "text"], extra=extra)
+
+    def _queued_prompt(self, record: Record) -> None:
+        notification = record.attachment is not None and record.attachment.commandMode == "task-notification"
+        if notification or first_text(record).lstrip().startswith("<task-notification>"):
+            message = self._user_message(record, record.blocks(), "harness", "task_notification")
+        else:
+            message = self._user_message(record, record.blocks(), "human", "queued")
+        self._add(message, record)
+
+    def _origin(self, record: Record) -> tuple[Origin, str | None]:
+        """Who a user record's text is from, and what kind of text it is."""
+        if self.task_expected:
+            self.task_expected = False
+            return "parent_agent", None
+        text = first_text(record).lstrip()
+        if record.isCompactSummary:
+            return "harness", "compact_summary"
+        if record.isMeta:
+            return "harness", "caveat" if text.startswith(("<local-command-caveat>", "Caveat:")) else "meta"
+        for opening, origin, kind in _KINDS:
+            if text.startswith(opening):
+                return origin, kind
+        if record.planContent:
+            return "harness", "plan"
+        stated = record.origin if isinstance(record.origin, str) or record.origin is None else record.origin.kind
+        return ("human", None) if stated in (None, "human", "cli", "user") else ("harness", "injected")
+
+    # Blocks
+
+    def block(self, block: ContentBlock, record: Record, position: int) -> Block:
+        """A text or media block, or any other with its source JSON."""
+        if block.type == "text":
+            return Block("text", block.text or "")
+        if block.type in _MEDIA_TYPES and block.source is not None:
+            return self._media(block.type, block.source, None, (record, position))
+        return self._odd(Block(block.type or "json"), record, position)
+
+    def _media(self, kind: str, source: Source, original: str | None, place: tuple[Record, int] | None = None) -> Block:
+        name = _MEDIA_TYPES[kind]
+        if source.data is not None:
+            media = embedded(source.data, source.media_type, self.file.media)
+        else:
+            media = Media(media_type=source.media_type, url=source.url) if source.url else None
+        if media is not None:
+            return Block(name, None, media)
+        self.conversation.undecodable_media += 1
+        return Block(name, original) if place is None else self._odd(Block(name), *place)
+
+    def _odd(self, block: Block, record: Record, position: int) -> Block:
+        self.odd_blocks.append((block, record, position))
+        return block
+
+    def _spell_out_odd_blocks(self) -> None:
+        """Give the blocks that no field fits their source JSON. They are rare, so the file is read again for them."""
+        if not self.odd_blocks:
+            return
+        sources = source_objects(self.file.path, {record.line for _, record, _ in self.odd_blocks}, self.file.media)
+        for block, record, position in self.odd_blocks:
+            block.text = _json(_source_block(sources.get(record.line, []), record, position))
+
+
+class _AssistantContent:
+    """The blocks of one assistant message, gathered from its lines; what was said before is not said again."""
+
+    def __init__(self, message: Message, builder: _Builder) -> None:
+        self.message = message
+        self.builder = builder
+        self.order: list[str] = []
+        self.thoughts: list[str] = []
+        self.kinds: list[Thinking] = []
+        self.known: set[tuple[str, str]] = set()
+
+    def take(self, record: Record) -> bool:
+        """Add the line's blocks; False when it brought nothing new."""
+        before = len(self.known)
+        for position, block in enumerate(record.blocks()):
+            self._block(block, record, position)
+        return len(self.known) > before
+
+    def _is_new(self, kind: str, value: str) -> bool:
+        before = len(self.known)
+        self.known.add((kind, value))
+        return len(self.known) > before
+
+    def _block(self, block: ContentBlock, record: Record, position: int) -> None:
+        kind = block.type
+        if kind == "text":
+            if block.text and self._is_new("text", block.text):
+                self.message.content.append(Block("text", block.text))
+                self.order.append("text")
+        elif kind in ("tool_use", "server_tool_use"):
+            self._call(block, record, "server" if kind == "server_tool_use" else "function")
+        elif kind == "thinking":
+            self._thinking(block.thinking or "", "full" if block.thinking else "empty")
+        elif kind == "redacted_thinking":
+            self._thinking("", "redacted")
+        elif kind.endswith("_tool_result") and block.tool_use_id:
+            self._server_result(block, record)
+        elif self._is_new(kind, f"{record.line}:{position}"):
+            self.message.content.append(self.builder.block(block, record, position))
+            self.order.append("text")
+
+    def _thinking(self, text: str, kind: Thinking) -> None:
+        if self._is_new(f"thinking {kind}", text or str(len(self.kinds))):
+            self.kinds.append(kind)
+            self.order.append("thinking")
+            if text:
+                self.thoughts.append(text)
+
+    def _call(self, block: ContentBlock, record: Record, call_type: str) -> None:
+        call_id = block.id or f"line:{record.line}"
+        if self._is_new("call", call_id):
+            arguments = bytes(block.input).decode("utf-8", "replace") or "{}"
+            self.message.tool_calls.append(ToolCall(call_id, Function(block.name or "", arguments), call_type))
+            self.order.append("call")
+
+    def _server_result(self, block: ContentBlock, record: Record) -> None:
+        if self._is_new("result", block.tool_use_id or ""):
+            extra = Extra(
+                id=record.uuid,
+                origin="tool",
+                timestamp=utc(record.timestamp),
+                line=record.line,
+                segment=self.message.extra.segment,
+            )
+            content = [Block(block.type, _json(block.content))]
+            self.builder.messages.append(Message("tool", content, None, [], block.tool_use_id, extra))
+
+    def close(self) -> None:
+        self.message.reasoning_content = "\n\n".join(self.thoughts) or None
+        self.message.extra.thinking = strongest(self.kinds)
+        self.message.extra.block_order = unusual_order(self.order)
+
+
+_MEDIA_TYPES = {"image": "image", "document": "file", "audio": "audio"}
+
+
+def _line(record: Record) -> int:
+    return record.line
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _source(fields: dict[str, Any]) -> Source:
+    texts = {key: fields.get(key) for key in ("type", "media_type", "data", "url")}
+    return Source(**{key: value if isinstance(value, str) else None for key, value in texts.items()})
+
+
+def _source_block(objects: list[Any], record: Record, position: int) -> Any:
+    """The block as the log has it. Several records may share a line."""
+    for value in objects:
+        if isinstance(value, dict) and (value.get("uuid") == record.uuid or len(objects) == 1):
+            holder = value.get("message") or value.get("attachment") or {}
+            blocks = holder.get("content", holder.get("prompt"))
+            if isinstance(blocks, list) and position < len(blocks):
+                return blocks[position]
+    return None

@@ -1,0 +1,158 @@
+"""Claude Code's log records, typed: only the fields that are used are decoded, the rest is skipped over.
+
+    {"parentUuid":"8e26…","isSidechain":false,"sessionId":"0ccf…","version":"2.1.15","type":"assistant","uuid":"360c…",
+     "timestamp":"2026-01-22T…Z","message":{"id":"msg_01Q6…","role":"assistant","content":[{"type":"text","text":"…"}],…}}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, Raw, Struct, UnsetType, field
+
+
+class TokenUsage(Struct, gc=False):
+    input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Source(Struct, gc=False):
+    """Where an image or document lies: ``base64`` with ``data``, or ``url``."""
+
+    type: str | None = None
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
+
+
+class ContentBlock(Struct, gc=False):
+    """A block of a message: text, thinking, tool_use, tool_result, image, …"""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: Raw = Raw(b"")
+    tool_use_id: str | None = None
+    content: Any = None
+    is_error: bool | None = None
+    source: Source | None = None
+
+
+class ApiMessage(Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
+    content: str | list[ContentBlock] | None = None
+    stop_reason: str | None = None
+    usage: TokenUsage | None = None
+
+
+class ToolUseResult(Struct, gc=False):
+    """The structured twin of a tool result; only a sub-agent's id is taken from it."""
+
+    agentId: str | None = None
+
+
+class Attachment(Struct, gc=False):
+    type: str | None = None
+    prompt: str | list[ContentBlock] | None = None
+    commandMode: str | None = None
+
+
+class Progress(Struct, gc=False):
+    type: str | None = None
+    agentId: str | None = None
+
+
+class ForkedFrom(Struct, gc=False):
+    sessionId: str | None = None
+
+
+class PromptOrigin(Struct, gc=False):
+    kind: str | None = None
+
+
+class Record(Struct, gc=False):
+    """One line. ``line`` is its number, set by the reader."""
+
+    line: int = field(default=0, name="#line")
+    type: str | None = None
+    uuid: str | None = None
+    parentUuid: str | None | UnsetType = UNSET
+    logicalParentUuid: str | None = None
+    isSidechain: bool | None = None
+    sessionId: str | None = None
+    agentId: str | None = None
+    timestamp: str | float | None = None
+    cwd: str | None = None
+    gitBranch: str | None = None
+    version: str | None = None
+    subtype: str | None = None
+    message: ApiMessage | None = None
+    isMeta: bool | None = None
+    isCompactSummary: bool | None = None
+    isApiErrorMessage: bool | None = None
+    toolUseResult: ToolUseResult | str | list[Raw] | bool | float | None = None
+    attachment: Attachment | None = None
+    data: Progress | str | list[Raw] | bool | float | None = None
+    parentToolUseID: str | None = None
+    forkedFrom: ForkedFrom | None = None
+    origin: PromptOrigin | str | None = None
+    planContent: str | None = None
+    teamName: str | None = None
+    customTitle: str | None = None
+    aiTitle: str | None = None
+    lastPrompt: str | None = None
+    summary: str | None = None
+    leafUuid: str | None = None
+
+    @property
+    def is_queued_prompt(self) -> bool:
+        return self.attachment is not None and self.attachment.type == "queued_command"
+
+    @property
+    def is_conversation(self) -> bool:
+        """Whether the record is a turn of the conversation, as opposed to bookkeeping between the turns."""
+        return (self.message is not None and self.type in ("user", "assistant")) or self.is_queued_prompt
+
+    @property
+    def is_model_output(self) -> bool:
+        """Whether a model wrote it: client-made lines (API errors, ``<synthetic>``) carry type assistant too."""
+        return (
+            self.type == "assistant"
+            and self.message is not None
+            and not self.isApiErrorMessage
+            and self.message.model != "<synthetic>"
+        )
+
+    @property
+    def only_results(self) -> bool:
+        """Whether a user record carries tool results and nothing else."""
+        blocks = self.blocks()
+        return self.type == "user" and bool(blocks) and all(block.type == "tool_result" for block in blocks)
+
+    @property
+    def message_key(self) -> str:
+        """What the lines of one API message share."""
+        return (self.message.id if self.message else None) or self.uuid or f"line:{self.line}"
+
+    def blocks(self) -> list[ContentBlock]:
+        """The content as blocks; a plain string is one text block."""
+        content = self.attachment.prompt if self.is_queued_prompt and self.attachment else None
+        if self.message is not None:
+            content = self.message.content
+        if isinstance(content, str):
+            return [ContentBlock("text", content)]
+        return content or []
+
+
+TREE_TYPES = frozenset({"user", "assistant", "system", "attachment", "progress"})
+METADATA_TYPES = frozenset(
+    "summary custom-title ai-title agent-name tag last-prompt permission-mode mode pr-link frame-link worktree-state "
+    "relocated bridge-session content-replacement goal atis-latch file-history-snapshot queue-operation "
+    "started result".split()
+)
+"""Session bookkeeping outside the tree; ``started`` and ``result`` come from workflow journals."""

@@ -1,0 +1,168 @@
+"""The tree in a Claude Code log: which records are the conversation that lived, and which were given up.
+
+Every record names its parent. Rewinding, editing and retrying leave dead branches; parallel tool calls make branches
+that are none; compaction starts a new root that only ``logicalParentUuid`` ties to what came before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from msgspec import UNSET
+
+from rollmill.formats._claude_records import ContentBlock, Record
+
+
+@dataclass
+class Branch:
+    """The records from a root to a leaf, in conversation order, and how many parents on the way were missing."""
+
+    records: list[Record]
+    gaps: int = 0
+
+
+@dataclass
+class Thread:
+    """The records of one agent in file order, each uuid once; ``agent_id`` and ``root`` name a sidechain."""
+
+    records: list[Record]
+    agent_id: str | None = None
+    root: Record | None = None
+    position: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.position = {record.uuid: n for n, record in enumerate(self.records) if record.uuid}
+
+    def live_branch(self) -> Branch:
+        """The branch whose leaf is latest in the file, with what belongs to it though the walk does not pass it."""
+        leaves = self._leaves(set(range(len(self.records))))
+        return self._branch(self._latest(leaves)) if leaves else Branch([])
+
+    def _latest(self, leaves: list[int]) -> int:
+        """The last leaf; but not a late tool result when an earlier leaf's branch has the same call and went on."""
+        last = self.records[leaves[-1]]
+        if len(leaves) > 1 and last.only_results:
+            caller = self.position.get(last.parentUuid or "")
+            key = self.records[caller].message_key if caller is not None else None
+            for leaf in reversed(leaves[:-1]):
+                if any(r.type == "assistant" and r.message_key == key for r in self._walk(leaf).records):
+                    return leaf
+        return leaves[-1]
+
+    def abandoned_branches(self, live: Branch) -> list[Branch]:
+        """The branches that were given up, in file order of their leaves; each abandoned record is on one of them."""
+        on_live = {id(record) for record in live.records}
+        left = {n for n, r in enumerate(self.records) if r.is_conversation and id(r) not in on_live}
+        branches = []
+        while left:
+            branch = self._branch((self._leaves(left) or [max(left)])[-1])
+            branches.append((max(self._index(r) for r in branch.records if self._index(r) in left), branch))
+            left -= {self._index(record) for record in branch.records}
+        return [branch for _, branch in sorted(branches, key=lambda found: found[0])]
+
+    def _index(self, record: Record) -> int:
+        return self.position[record.uuid or ""]
+
+    def _leaves(self, among: set[int]) -> list[int]:
+        """Positions of the turns at which branches end, in file order: from every record that nothing points to, up
+        to the nearest turn. Only turns ``among`` the given positions count."""
+        pointed_to = {r.parentUuid for n, r in enumerate(self.records) if n in among or not r.is_conversation}
+        leaves = set()
+        for record in self.records:
+            if record.uuid not in pointed_to and (turn := self._nearest_turn(record, among)) is not None:
+                leaves.add(turn)
+        return sorted(leaves)
+
+    def _nearest_turn(self, record: Record, among: set[int]) -> int | None:
+        for _ in range(len(self.records)):
+            if record.is_conversation:
+                index = self._index(record)
+                return index if index in among and not record.teamName else None
+            parent = self.position.get(record.parentUuid or "")
+            if parent is None:
+                return None
+            record = self.records[parent]
+        return None
+
+    def _branch(self, leaf: int) -> Branch:
+        branch = self._walk(leaf)
+        branch.records = self._with_strays(branch.records)
+        return branch
+
+    def _walk(self, leaf: int) -> Branch:
+        """From the leaf up to the root, across compactions and over gaps."""
+        path, seen, gaps = [], set(), 0
+        current: int | None = leaf
+        while current is not None and current not in seen:
+            seen.add(current)
+            record = self.records[current]
+            path.append(record)
+            parent = record.parentUuid or record.logicalParentUuid
+            current = self.position.get(parent) if parent else None
+            if current is None and (parent or _continues(record)):
+                current = self._turn_before(self._index(record), seen)
+                gaps += parent is not None or record.parentUuid is None and not _compacts(record)
+        return Branch(path[::-1], gaps)
+
+    def _turn_before(self, index: int, seen: set[int]) -> int | None:
+        return next((n for n in range(index - 1, -1, -1) if n not in seen and self.records[n].is_conversation), None)
+
+    def _with_strays(self, path: list[Record]) -> list[Record]:
+        """The path, with the lines of its messages and the results of its calls that the walk did not pass.
+
+        Parallel calls make these: each result points at its own call's line, and the next turn at one result only."""
+        on_path = {id(record) for record in path}
+        off_path = [r for r in self.records if r.is_conversation and id(r) not in on_path]
+        if not off_path:
+            return path
+        keys = {record.message_key for record in path if record.type == "assistant"}
+        lines = [r for r in off_path if r.type == "assistant" and r.message_key in keys]
+        calls = {b.id for r in (*path, *lines) if r.type == "assistant" for b in r.blocks() if b.type == "tool_use"}
+        results = [r for r in off_path if r.type == "user" and any(b.tool_use_id in calls for b in _results(r))]
+        return _inserted(path, lines, results) if lines or results else path
+
+
+def _continues(record: Record) -> bool:
+    """Whether a record without parent goes on from what came before it: compactions do, answers and tool results
+    must, and a writer that names no parents at all writes in order."""
+    return (
+        record.parentUuid is UNSET
+        or _compacts(record)
+        or record.type == "assistant"
+        or record.only_results
+    )
+
+
+def _compacts(record: Record) -> bool:
+    return bool(record.isCompactSummary) or record.subtype == "compact_boundary"
+
+
+def _results(record: Record) -> list[ContentBlock]:
+    return [block for block in record.blocks() if block.type == "tool_result"]
+
+
+def _inserted(path: list[Record], lines: list[Record], results: list[Record]) -> list[Record]:
+    """``lines`` behind the last line of their message, ``results`` behind the line with their call."""
+    behind: dict[int, list[Record]] = {}
+    by_key = {record.message_key: record for record in path if record.type == "assistant"}
+    for line in lines:
+        behind.setdefault(id(by_key[line.message_key]), []).append(line)
+    by_call = {b.id: by_key[r.message_key] for r in (*path, *lines) if r.type == "assistant" for b in r.blocks()}
+    for result in results:
+        owner = next(by_call[b.tool_use_id] for b in _results(result) if b.tool_use_id in by_call)
+        behind.setdefault(id(owner), []).append(result)
+    return [record for step in path for record in (step, *behind.get(id(step), ()))]
+
+
+def threads(records: list[Record], is_agent_file: bool) -> tuple[Thread | None, list[Thread]]:
+    """The main thread and the sidechains of one file. In a sub-agent's own file its thread is the main one."""
+    main = [r for r in records if is_agent_file or not r.isSidechain]
+    side: dict[str, list[Record]] = {}
+    owner: dict[str, str] = {}
+    for record in records if not is_agent_file else []:
+        if record.isSidechain:
+            key = record.agentId or owner.get(record.parentUuid or "") or record.uuid or f"line:{record.line}"
+            owner[record.uuid or ""] = key
+            side.setdefault(key, []).append(record)
+    main_thread = Thread(main) if any(r.is_conversation for r in main) else None
+    return main_thread, [Thread(rs, agent_id=rs[0].agentId, root=rs[0]) for rs in side.values()]

@@ -1,0 +1,154 @@
+"""Codex's log records, typed: only the fields that are used are decoded, the rest is skipped over.
+
+    {"timestamp":"2026-03-01T23:26:47.819Z","type":"response_item","payload":{"type":"function_call","name":"exec_command",
+     "arguments":"{\\"cmd\\":\\"pwd\\"}","call_id":"call_9zGk…"}}
+
+Logs of before September 2025 have the items bare, without the envelope; older ones are one JSON document.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw, Struct, field
+
+
+class Part(Struct, gc=False):
+    """A content part, a summary part, or an output object."""
+
+    type: str = ""
+    text: str | None = None
+    image_url: str | dict[str, Any] | None = None
+    content: Any = None
+    success: bool | None = None
+
+
+class Tokens(Struct, gc=False):
+    input_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+class TokenInfo(Struct, gc=False):
+    total_token_usage: Tokens | None = None
+    last_token_usage: Tokens | None = None
+
+
+class Git(Struct):
+    commit_hash: str | None = None
+    branch: str | None = None
+    repository_url: str | None = None
+
+
+class Instructions(Struct):
+    text: str | None = None
+
+
+class TurnItem(Struct):
+    """An item as ``item_completed`` events of paginated logs tell it."""
+
+    type: str = ""
+    id: str | None = None
+    content: list[Part] | None = None
+    summary_text: list[str] | None = None
+    raw_content: list[str] | None = None
+    phase: str | None = None
+
+    def text(self) -> str:
+        return "".join(part.text or "" for part in self.content or ())
+
+
+class ChatFunction(Struct):
+    name: str | None = None
+    arguments: Any = None
+
+
+class ChatCall(Struct):
+    id: str | None = None
+    function: ChatFunction | None = None
+
+
+class Item(Struct, gc=False):
+    """A payload: a response item, an event, a session header, a turn's context."""
+
+    type: str | None = None
+    id: str | None = None
+    role: str | None = None
+    content: str | list[Part] | None = None
+    phase: str | None = None
+    summary: list[Part] | None = None
+    encrypted_content: Raw = Raw(b"")
+    call_id: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+    arguments: Any = None
+    input: Any = None
+    action: Raw = Raw(b"")
+    output: str | Part | list[Part] | None = None
+    tools: Raw = Raw(b"")
+    result: Any = None
+    revised_prompt: str | None = None
+    # events
+    message: str | None = None
+    text: str | None = None
+    info: TokenInfo | None = None
+    num_turns: int | None = None
+    thread_name: str | None = None
+    item: TurnItem | None = None
+    new_thread_id: str | None = None
+    # compacted
+    replacement_history: Raw = Raw(b"")
+    # turn_context and session_meta
+    model: str | None = None
+    cwd: str | None = None
+    timestamp: str | None = None
+    session_id: str | None = None
+    originator: str | None = None
+    cli_version: str | None = None
+    source: Any = None
+    model_provider: str | None = None
+    git: Git | None = None
+    instructions: str | None = None
+    base_instructions: Instructions | str | None = None
+    dynamic_tools: Any = None
+    history_mode: str | None = None
+    history_base: Any = None
+    forked_from_id: str | None = None
+    parent_thread_id: str | None = None
+    # a document's items, written by chat-completions clients
+    tool_calls: list[ChatCall] | None = None
+    tool_call_id: str | None = None
+    reasoning: str | None = None
+
+    @property
+    def is_encrypted(self) -> bool:
+        return len(bytes(self.encrypted_content)) > len(b'""') and bytes(self.encrypted_content) != b"null"
+
+
+class Record(Item, gc=False):
+    """One line: an envelope with its payload, or a bare item. ``line`` is its number, set by the reader."""
+
+    line: int = field(default=0, name="#line")
+    payload: Item | None = None
+    record_type: str | None = None
+
+
+class Document(Struct):
+    """The TypeScript CLI's file."""
+
+    session: Item | None = None
+    items: list[Item] | None = None
+
+
+ENVELOPES = frozenset(
+    "session_meta turn_context response_item event_msg compacted world_state inter_agent_communication "
+    "inter_agent_communication_metadata".split()
+)
+ITEM_TYPES = frozenset(
+    "message reasoning function_call function_call_output custom_tool_call custom_tool_call_output local_shell_call "
+    "local_shell_call_output web_search_call tool_search_call tool_search_output image_generation_call ghost_snapshot "
+    "compaction compaction_summary context_compaction agent_message".split()
+)

@@ -1,0 +1,232 @@
+"""Bytes to numbered records, whatever state the file is in.
+
+    {"type":"user",…}\\n{"type":"assistant",…}{"type":"summary",…}\\n{"type":"assi
+
+The fast way is one typed msgspec decode per line. A line that refuses it is looked at closely: two records fused on
+one line, a byte-order mark, NUL padding, invalid UTF-8, a lone surrogate, a field of an unexpected type. What still
+cannot be read is counted with its line, and the rest of the file goes on.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar
+
+import msgspec
+
+from rollmill.errors import UnreadableFile
+from rollmill.formats._lift import LongLine, lift
+from rollmill.media import MediaStore
+from rollmill.rollout import Fidelity, Records
+
+
+CHUNK = 1 << 22
+MAX_UNREADABLE_LINES = 100
+LIFT_FROM = 1 << 16
+"""Lines from this length on are searched for base64 media before they are decoded, …"""
+LIFT_FROM_IN_BIG_FILES = 1 << 12
+"""… and shorter ones too in files so big that their images would fill the memory."""
+BIG_FILE = 1 << 26
+
+
+class Numbered(Protocol):
+    """A record that knows its line."""
+
+    line: int
+
+
+T = TypeVar("T", bound=Numbered)
+
+
+@dataclass
+class Log(Generic[T]):
+    """The readable records of one file in order, each with its line, and the count of what was not readable."""
+
+    records: list[T] = field(default_factory=list)
+    unreadable: int = 0
+    unreadable_lines: list[int] = field(default_factory=list)
+    other_values: dict[str, int] = field(default_factory=dict)
+    torn_tail: bool = False
+    replaced_characters: int = 0
+
+    def ledger(self) -> Fidelity:
+        """A fidelity ledger that has what the reading knows; the records themselves still have to be classed."""
+        unknown = sum(self.other_values.values())
+        return Fidelity(
+            records=Records(unknown=unknown, unreadable=self.unreadable),
+            unknown_types=dict(self.other_values),
+            unreadable_lines=self.unreadable_lines[:MAX_UNREADABLE_LINES],
+            torn_tail=self.torn_tail,
+            replaced_characters=self.replaced_characters,
+        )
+
+
+def read_log(path: Path, decoder: msgspec.json.Decoder[T], media: MediaStore) -> Log[T]:
+    """Every record of a JSONL file. Raises ``OSError`` when it cannot be opened or read, ``UnreadableFile`` when it
+    is compressed and not readable at all."""
+    log: Log[T] = Log()
+    decode, append = decoder.decode, log.records.append
+    for first, lines, ended in line_chunks(path, media):
+        for number, line in enumerate(lines, first):
+            try:
+                record = decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                last = not ended and number == first + len(lines) - 1
+                _salvage(log, line, number, decoder, last)
+            else:
+                record.line = number
+                append(record)
+    return log
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """The file's bytes, decompressed when its name ends in ``.zst``."""
+    file = open(path, "rb", buffering=0)
+    if not path.name.endswith(".zst"):
+        return file
+    import zstandard
+
+    return zstandard.ZstdDecompressor().stream_reader(file, closefd=True, read_across_frames=True)
+
+
+def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes], bool]]:
+    """``(number of the first line, lines, ended)`` by chunks of some megabytes; ``ended`` is False on the last chunk
+    when no newline ends it. Base64 media in long lines are replaced by references on the way (``_lift``), so that
+    memory follows the text of a line, not its images."""
+    lift_from = LIFT_FROM_IN_BIG_FILES if path.stat().st_size > BIG_FILE else LIFT_FROM
+    number, rest, long_line = 1, b"", None
+    for chunk in _chunks(path):
+        if long_line is not None:
+            head, newline, chunk = chunk.partition(b"\n")
+            long_line.feed(head)
+            if not newline:
+                continue
+            yield number, [long_line.finish()], True
+            number, long_line = number + 1, None
+        head, newline, tail = chunk.rpartition(b"\n")
+        if newline:
+            lines = (rest + head).split(b"\n")
+            yield number, [lift(line, media) if len(line) > lift_from else line for line in lines], True
+            number += len(lines)
+            rest = tail
+        else:
+            rest += tail
+        if len(rest) > CHUNK:
+            long_line, rest = LongLine(media, rest), b""
+    if long_line is not None:
+        rest = long_line.finish()
+    if rest:
+        yield number, [lift(rest, media) if len(rest) > lift_from else rest], False
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with open_bytes(path) as file:
+        started = False
+        while True:
+            try:
+                chunk = file.read(CHUNK)
+            except OSError:
+                raise
+            except Exception as error:
+                if type(error).__name__ != "ZstdError":
+                    raise
+                if started:
+                    return
+                raise UnreadableFile("bad_zst", f"{path} is not a readable zstd file: {error}") from error
+            if not chunk:
+                return
+            started = True
+            yield chunk
+
+
+# The slow way: one line that the typed decoder refused.
+
+_LONE_SURROGATE = re.compile(
+    r"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+_PLAIN = json.JSONDecoder()
+_JSON_TYPES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+
+
+def _salvage(log: Log[T], line: bytes, number: int, decoder: msgspec.json.Decoder[T], last: bool) -> None:
+    """Take from a refused line every record that can be read; count the rest of it as unreadable."""
+    text = _repaired_text(log, line)
+    position = 0
+    while position < len(text):
+        try:
+            value, end = _PLAIN.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            log.unreadable += 1
+            log.unreadable_lines.append(number)
+            log.torn_tail = log.torn_tail or last
+            return
+        _keep(log, value, text[position:end], number, decoder)
+        position = end + len(text[end:]) - len(text[end:].lstrip(" \t\r\n\0"))
+
+
+def _repaired_text(log: Log[T], line: bytes) -> str:
+    """The line as text: no byte-order mark, no padding, U+FFFD for invalid UTF-8 and for lone surrogates."""
+    stripped = line.strip(b"\0 \t\r\n").removeprefix(codecs.BOM_UTF8).strip(b"\0 \t\r\n")
+    text = stripped.decode("utf-8", "replace")
+    log.replaced_characters += text.count("\ufffd") - stripped.count("\ufffd".encode())
+    text, surrogates = _LONE_SURROGATE.subn(r"\1\\ufffd", text)
+    log.replaced_characters += surrogates
+    return text
+
+
+def _keep(log: Log[T], value: Any, source: str, number: int, decoder: msgspec.json.Decoder[T]) -> None:
+    if not isinstance(value, dict):
+        name = _JSON_TYPES[type(value)]
+        log.other_values[name] = log.other_values.get(name, 0) + 1
+        return
+    try:
+        record = decoder.decode(source)
+    except (msgspec.MsgspecError, RecursionError):
+        record = decoder.decode(json.dumps(_fitting(value, lambda part: _fits(part, decoder))))
+    record.line = number
+    log.records.append(record)
+
+
+def _fits(value: Any, decoder: msgspec.json.Decoder[Any]) -> bool:
+    try:
+        decoder.decode(json.dumps(value, allow_nan=False))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _fitting(value: dict[str, Any], fits: Any) -> dict[str, Any]:
+    """``value`` without the fields whose type is not the expected one, at any depth of objects."""
+    kept = {}
+    for key, item in value.items():
+        if fits({key: item}):
+            kept[key] = item
+        elif isinstance(item, dict):
+            kept[key] = _fitting(item, lambda part, key=key: fits({key: part}))
+    return kept
+
+
+def source_objects(path: Path, numbers: set[int], media: MediaStore) -> dict[int, list[Any]]:
+    """The JSON values on the given lines, as plain Python: for the rare record of which more is needed than the
+    typed decoder keeps. Reads the file once more."""
+    found: dict[int, list[Any]] = {}
+    for first, lines, _ in line_chunks(path, media):
+        for number in sorted(n for n in numbers if first <= n < first + len(lines)):
+            found[number] = list(_values(_repaired_text(Log(), lines[number - first])))
+    return found
+
+
+def _values(text: str) -> Iterator[Any]:
+    position = 0
+    while position < len(text):
+        try:
+            value, end = _PLAIN.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            return
+        yield value
+        position = end + len(text[end:]) - len(text[end:].lstrip(" \t\r\n\0"))

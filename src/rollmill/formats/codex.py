@@ -1,0 +1,426 @@
+"""Codex CLI: one rollout file a thread, sub-agents and forks in files of their own.
+
+    {"timestamp":"2026-03-01T23:26:47.819Z","type":"response_item","payload":{"type":"function_call","name":"exec_command",
+     "arguments":"{\\"cmd\\":\\"pwd\\"}","call_id":"call_9zGk…"}}
+
+Four generations: enveloped JSONL (plain or ``.zst``), paginated JSONL, bare JSONL (2025), one JSON document (TypeScript
+CLI). ``_codex_forks`` finds history copied from a parent, ``_codex_turns`` makes items messages; here a file becomes a
+row. The rules and their evidence: ``docs/formats.md``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rollmill.errors import UnreadableFile
+from rollmill.files import Tree
+from rollmill.formats import FormatDefaults, RolloutFile
+from rollmill.formats._codex_forks import parent_id, replayed_lines
+from rollmill.formats._codex_records import ENVELOPES, ITEM_TYPES, Document, Item, Part, Record
+from rollmill.formats._codex_turns import Said, Turns
+from rollmill.formats._conversation import first_line_title, sum_up
+from rollmill.formats._jsonl import Log, open_bytes, read_log
+from rollmill.formats._lift import lift
+from rollmill.formats._times import span, utc
+from rollmill.rollout import Fidelity, Parent, Rollout, SourceMeta, add_usage
+
+NAME = "codex"
+PARSER = "codex/1"
+DEFAULTS = FormatDefaults("~/.codex/sessions", "*.json*", "CODEX_HOME", "sessions")
+INDEX_NAME = "session_index.jsonl"
+
+_THREAD_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_CWD = re.compile(r"<cwd>([^<\n]+)</cwd>")
+_KEPT_HEADER_FIELDS = ("originator", "source", "model_provider", "history_mode", "history_base")
+_decoder = msgspec.json.Decoder(Record)
+
+
+def is_handled_file(relative_path: str) -> bool:
+    """Rollouts of every generation; not the prompt history, the session index, or other JSON of the agent's home."""
+    name = PurePosixPath(relative_path).name
+    if name.endswith(".json"):
+        return name.startswith("rollout-")
+    return name.endswith((".jsonl", ".jsonl.zst")) and name not in ("history.jsonl", INDEX_NAME)
+
+
+def recognise(records: list[Any]) -> bool:
+    """Envelopes of the known types, a bare header with items behind it, or a document of session and items."""
+    return any(_is_envelope(r) or _is_document(r) for r in records) or _is_bare(records)
+
+
+def _is_envelope(record: Any) -> bool:
+    return isinstance(record, dict) and record.get("type") in ENVELOPES and isinstance(record.get("payload"), dict)
+
+
+def _is_document(record: Any) -> bool:
+    return isinstance(record, dict) and isinstance(record.get("session"), dict) and isinstance(record.get("items"), list)
+
+
+def _is_bare(records: list[Any]) -> bool:
+    head = records[0] if records and isinstance(records[0], dict) else {}
+    return "id" in head and "timestamp" in head and "type" not in head and ("instructions" in head or "git" in head)
+
+
+def parse_file(file: RolloutFile) -> list[Rollout]:
+    """The one row of a rollout file; none, and the reason in ``file.skip``, when nobody said anything in it.
+
+    Raises ``OSError``, and ``UnreadableFile`` when the file is no rollout, not JSON or not decompressible at all."""
+    log = _read_document(file) if file.path.name.endswith(".json") else read_log(file.path, _decoder, file.media)
+    return _Thread(file, log).rollouts()
+
+
+def _read_document(file: RolloutFile) -> Log[Record]:
+    """The TypeScript CLI's document as records: its header as the first, then its items, numbered from 1."""
+    with open_bytes(file.path) as raw:
+        data = lift(raw.read(), file.media)
+    try:
+        document = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=Document)
+    except msgspec.ValidationError as error:
+        raise UnreadableFile("not_a_rollout", f"{file.path} is not a Codex document: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableFile("not_json", f"{file.path} is not JSON: {error}") from error
+    if document.session is None or document.items is None:
+        raise UnreadableFile("not_a_rollout", f"{file.path} has no session and items")
+    log: Log[Record] = Log()
+    log.records.append(Record(type="session_meta", payload=document.session))
+    for number, item in enumerate(document.items, 1):
+        log.records.append(Record(type="response_item", payload=item, line=number))
+    return log
+
+
+class IndexEntry(Struct):
+    """A line of ``session_index.jsonl``."""
+
+    id: str | None = None
+    thread_name: str | None = None
+
+
+def thread_names(tree: Tree) -> dict[str, str]:
+    """The names the session index gives, last one wins. The index lies in the tree, or beside ``sessions``."""
+    beside = tree.root.parent / INDEX_NAME
+    paths = [*tree.named(INDEX_NAME), *([beside] if beside.is_file() and _is_sessions(tree) else [])]
+    names: dict[str, str] = {}
+    for path in paths:
+        for line in _lines_of(path):
+            try:
+                entry = msgspec.json.decode(line, type=IndexEntry)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                continue
+            if entry.id and entry.thread_name:
+                names[entry.id] = entry.thread_name
+    return names
+
+
+def _is_sessions(tree: Tree) -> bool:
+    return tree.root.name in ("sessions", "archived_sessions")
+
+
+def _lines_of(path: Any) -> list[bytes]:
+    try:
+        data: bytes = path.read_bytes()
+    except OSError:
+        return []
+    return data.split(b"\n")
+
+
+class _Thread:
+    """One file on its way to a row."""
+
+    def __init__(self, file: RolloutFile, log: Log[Record]) -> None:
+        self.file = file
+        self.log = log
+        self.ledger = log.ledger()
+        self.classes: dict[int, str] = {}
+        self.header = next((r for r in log.records if r.type == "session_meta" and r.payload is not None), None)
+        self.meta = self._meta_item()
+        self.forked_from: str | None = None
+        self.replayed = self._replayed()
+        self.is_sub_agent = isinstance(self.meta.source, dict) and "subagent" in self.meta.source
+        self.thread_name: str | None = None
+        self.turns = Turns(file, self._said(), self.is_sub_agent, self.classes)
+
+    def rollouts(self) -> list[Rollout]:
+        for record in self.log.records:
+            self._take(record)
+        messages = self.turns.finish()
+        self._close_ledger()
+        if not any(m.role == "assistant" or m.extra.origin in ("human", "parent_agent") for m in messages):
+            return self._nothing()
+        return [self._rollout(messages)]
+
+    def _nothing(self) -> list[Rollout]:
+        counts = self.ledger.records
+        if counts.total and counts.total == counts.unknown + counts.unreadable:
+            raise UnreadableFile("not_a_rollout", f"{self.file.path}: none of its lines is a Codex record")
+        self.file.skip = "no_messages"
+        return []
+
+    def _meta_item(self) -> Item:
+        """The header's fields: of the first ``session_meta``, else of a bare log's first line."""
+        if self.header is not None and self.header.payload is not None:
+            return self.header.payload
+        first = self.log.records[0] if self.log.records else None
+        if first is not None and first.payload is None and first.type is None and first.id and first.role is None:
+            self.header = first
+            return first
+        return Item()
+
+    def _replayed(self) -> set[int]:
+        """The lines that repeat a parent thread; none, with a note, when the parent is not there to compare with."""
+        parent = parent_id(self.header, self.log.records)
+        if self.meta.history_mode == "paginated" and isinstance(base := self.meta.history_base, dict):
+            self.forked_from = base.get("thread_id") if isinstance(base.get("thread_id"), str) else None
+            before = base.get("end_ordinal_exclusive")
+            self.ledger.notes.append(f"history base: thread {self.forked_from}, ordinals before {before}")
+        if parent is None or self.header is None:
+            return set()
+        self.forked_from = parent
+        lines = replayed_lines(self.file, self.header, parent)
+        if lines is None:
+            self.ledger.notes.append(f"fork prefix kept: parent {parent} not found")
+        return lines or set()
+
+    def _said(self) -> Said:
+        said = Said(set(), set(), set(), set())
+        for record in self.log.records:
+            item = record.payload or record
+            if record.line in self.replayed and record is not self.header:
+                continue
+            if record.type == "event_msg":
+                if item.type == "user_message" and item.message:
+                    said.typed |= {item.message, item.message.strip()}
+                elif item.item is not None and item.item.type == "UserMessage":
+                    said.typed |= {item.item.text(), item.item.text().strip()}
+            elif item.type == "message" or item.role:
+                texts = said.assistant_items if item.role == "assistant" else said.user_items
+                texts.update(_texts(item.content))
+            elif item.type == "reasoning":
+                said.reasoning_items.update(_texts(item.summary), _texts(item.content))
+        said.typed.discard("")
+        return said
+
+    # Records
+
+    def _take(self, record: Record) -> None:
+        item = record.payload or record
+        if record.line in self.replayed and record is not self.header:
+            self.classes[id(record)] = "replayed"
+            self.turns.replayed(record, item)
+        elif record is self.header:
+            self._take_header(record, item)
+        elif record.payload is None:
+            self._take_bare(record)
+        elif record.type == "response_item":
+            self._take_item(record, item)
+        elif record.type == "event_msg":
+            self._take_event(record, item)
+        elif record.type == "compacted":
+            self.turns.compacted(record, item)
+        elif record.type in ENVELOPES:
+            self.classes[id(record)] = "metadata"
+            if record.type == "turn_context":
+                self.turns.model = item.model or self.turns.model
+        else:
+            self._unknown(record, record.type)
+
+    def _take_header(self, record: Record, item: Item) -> None:
+        self.classes[id(record)] = "metadata"
+        given = item.base_instructions
+        text = given if isinstance(given, str) else given.text if given else None
+        if text:
+            self.turns.system_prompt(record, text)
+            self.ledger.system_prompt = True
+
+    def _take_bare(self, record: Record) -> None:
+        if record.record_type is not None and record.type is None:
+            self.classes[id(record)] = "metadata"
+        elif record.type in ITEM_TYPES:
+            self._take_item(record, record)
+        else:
+            self._unknown(record, record.type)
+
+    def _take_item(self, record: Record, item: Item) -> None:
+        if self.turns.take_item(record, item):
+            return
+        if item.type in ITEM_TYPES:
+            self.classes[id(record)] = "metadata"
+        else:
+            self._unknown(record, item.type)
+
+    def _unknown(self, record: Record, name: str | None) -> None:
+        self.classes[id(record)] = "unknown"
+        name = name or "(no type)"
+        self.ledger.unknown_types[name] = self.ledger.unknown_types.get(name, 0) + 1
+
+    def _take_event(self, record: Record, item: Item) -> None:
+        self.classes[id(record)] = "metadata"
+        turns, said = self.turns, self.turns.said
+        kind = item.type
+        if kind == "token_count":
+            turns.token_count(item.info)
+        elif kind == "agent_message":
+            self._told(record, item.message, said.assistant_items, Item(type="message", role="assistant"), item.phase)
+        elif kind == "user_message":
+            self._told(record, item.message, said.user_items, Item(type="message", role="user"))
+        elif kind == "agent_reasoning":
+            self._told(record, item.text, said.reasoning_items, None)
+        elif kind == "agent_reasoning_raw_content" and item.text:
+            if not turns.raw_reasoning(record, item.text):
+                self.classes[id(record)] = "duplicate"
+        elif kind == "item_completed" and item.item is not None:
+            self._take_turn_item(record, item)
+        elif kind == "turn_aborted":
+            turns.close_call()
+        elif kind == "thread_rolled_back":
+            turns.roll_back(item.num_turns or 0)
+        elif kind == "thread_name_updated":
+            self.thread_name = item.thread_name or self.thread_name
+        elif kind == "collab_agent_spawn_end" and item.new_thread_id:
+            turns.spawned(item.new_thread_id, item.call_id)
+
+    def _told(
+        self, record: Record, text: str | None, items: set[str], as_item: Item | None, phase: str | None = None
+    ) -> None:
+        """An event with text: a repetition where the log has items of its kind, else the only place the text is."""
+        if not text:
+            return
+        if items:
+            self.classes[id(record)] = "duplicate" if _repeats(text, items) else "metadata"
+        elif as_item is None:
+            self.turns.take_item(record, Item(type="reasoning", summary=[Part("summary_text", text)]))
+        else:
+            as_item.content, as_item.phase = text, phase
+            self.turns.take_item(record, as_item)
+
+    def _take_turn_item(self, record: Record, event: Item) -> None:
+        """A paginated log's own way to say what a response item says; the only place where that is missing."""
+        told, said = event.item, self.turns.said
+        assert told is not None
+        if told.type == "UserMessage":
+            self._tell(record, told.text(), said.user_items, Item("message", told.id, "user", told.text()))
+        elif told.type == "AgentMessage":
+            item = Item("message", told.id, "assistant", told.text(), told.phase)
+            self._tell(record, told.text(), said.assistant_items, item)
+        elif told.type == "Reasoning":
+            readable = [Part("reasoning_text", text) for text in told.raw_content or ()]
+            summary = [Part("summary_text", text) for text in told.summary_text or ()]
+            item = Item("reasoning", told.id, content=readable, summary=summary)
+            self._tell(record, "\n".join(told.summary_text or ()), said.reasoning_items, item)
+
+    def _tell(self, record: Record, text: str, items: set[str], item: Item) -> None:
+        if items:
+            self.classes[id(record)] = "duplicate"
+        elif text:
+            self.turns.take_item(record, item)
+
+    def _close_ledger(self) -> None:
+        counts = self.ledger.records
+        counts.total = len(self.log.records) + counts.unknown + counts.unreadable
+        for record in self.log.records:
+            found = self.classes[id(record)]
+            setattr(counts, found, getattr(counts, found) + 1)
+        self.ledger.companions_read = self.file.companions_read
+        self.ledger.companions_missing = self.file.companions_missing
+        self.ledger.compactions = self.turns.compactions
+        self.ledger.undecodable_media = self.turns.undecodable_media
+        if self.turns.abandoned_usages:
+            self.ledger.abandoned_usage = add_usage(self.turns.abandoned_usages)
+
+    # The row
+
+    def _rollout(self, messages: Sequence[Any]) -> Rollout:
+        trace_id = self._trace_id()
+        header_time = utc(self.meta.timestamp)
+        started_at, ended_at = span([*self.turns.times, *([header_time] if header_time else [])])
+        cwd = self.meta.cwd or _environment_cwd(messages)
+        return Rollout(
+            trace_id=trace_id,
+            source_kind=NAME,
+            source_path=str(self.file.path),
+            root_session_id=self.meta.session_id or self._parent() or trace_id,
+            agent_id=trace_id if self.is_sub_agent else None,
+            is_sidechain=self.is_sub_agent,
+            cwd=cwd,
+            project_path=cwd,
+            git_branch=(self.meta.git.branch or None) if self.meta.git else None,
+            started_at=started_at,
+            ended_at=ended_at,
+            messages=list(messages),
+            source_meta=self._source_meta(trace_id, list(messages)),
+        )
+
+    def _trace_id(self) -> str:
+        stem = PurePosixPath(self.file.relative_path).name.partition(".json")[0]
+        found = _THREAD_ID.search(stem)
+        return self.meta.id or (found[0] if found else stem)
+
+    def _parent(self) -> str | None:
+        source = self.meta.source
+        spawn = source.get("subagent") if isinstance(source, dict) else None
+        spawn = spawn.get("thread_spawn") if isinstance(spawn, dict) else None
+        named = spawn.get("parent_thread_id") if isinstance(spawn, dict) else None
+        return named if isinstance(named, str) else self.meta.parent_thread_id
+
+    def _source_meta(self, trace_id: str, messages: list[Any]) -> SourceMeta:
+        parent = self._parent()
+        tools = self.meta.dynamic_tools if isinstance(self.meta.dynamic_tools, list) else None
+        meta = SourceMeta(
+            PARSER,
+            agent_version=self.meta.cli_version,
+            title=self._title(trace_id, messages),
+            parent=Parent(parent) if parent and self.is_sub_agent else None,
+            children=self.turns.children,
+            forked_from=self.forked_from,
+            tools=tools or None,
+            tools_source="recorded" if tools else "absent",
+            fidelity=self._fidelity(bool(tools)),
+            other=self._other(messages),
+        )
+        sum_up(meta, messages, self.turns.segment_reasons)
+        return meta
+
+    def _fidelity(self, has_tools: bool) -> Fidelity:
+        self.ledger.tool_schemas = has_tools
+        return self.ledger
+
+    def _other(self, messages: Sequence[Any]) -> dict[str, Any]:
+        other: dict[str, Any] = {}
+        if self.meta.git is not None:
+            other["git"] = {k: v for k, v in msgspec.to_builtins(self.meta.git).items() if v is not None}
+        for name in _KEPT_HEADER_FIELDS:
+            if (value := getattr(self.meta, name)) is not None:
+                other[name] = value
+        instructions = self.meta.instructions
+        if instructions and not any(instructions in message.text for message in messages):
+            other["instructions"] = instructions
+        return other
+
+    def _title(self, trace_id: str, messages: Sequence[Any]) -> str | None:
+        names: dict[str, str] = self.file.tree.once(thread_names)
+        prompts = (m.text for m in messages if m.role == "user" and m.extra.origin == "human")
+        return self.thread_name or names.get(trace_id) or first_line_title(next(prompts, ""))
+
+
+def _texts(content: str | list[Part] | None) -> list[str]:
+    """Each part's text, and all of them in one."""
+    if isinstance(content, str):
+        return [content]
+    texts = [part.text for part in content or () if part.text]
+    return [*texts, "".join(texts)] if len(texts) > 1 else texts
+
+
+def _repeats(text: str, items: set[str]) -> bool:
+    return text in items or text.strip() in items
+
+
+def _environment_cwd(messages: Sequence[Any]) -> str | None:
+    for message in messages:
+        if message.extra.kind == "environment" and (found := _CWD.search(message.text)):
+            return found[1]
+    return None

@@ -1,0 +1,1 @@
+"""Seed sources (what to read) and seed readers (how)."""

@@ -1,0 +1,21 @@
+"""Every golden folder: the rows worked out from the raw bytes are the rows the code gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import golden
+
+
+@pytest.mark.parametrize("situation", golden.situations(), ids=golden.name)
+def test_golden(situation: Path) -> None:
+    assert golden.difference(situation) == ""
+
+
+@pytest.mark.parametrize("situation", golden.situations(), ids=golden.name)
+def test_origin_and_licence_are_told(situation: Path) -> None:
+    origin = (situation / "ORIGIN").read_text(encoding="utf-8").lower()
+    assert "licence" in origin or "license" in origin
+    assert "source" in origin or "built" in origin
