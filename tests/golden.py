@@ -38,7 +38,7 @@ def read(situation: Path) -> tuple[list[dict[str, Any]], dict[str, str], dict[st
     root = _root(situation / "input", format_name)
     tree = Tree(root)
     rows, skips, problems = [], {}, {}
-    found = sorted(walk(root))
+    found = sorted(walk(root), key=lambda file: file.relative_path)
     for old in {f"{file.relative_path}.zst" for file in found} & {file.relative_path for file in found}:
         skips[_below_input(situation, root, old)] = "superseded"
     for relative_path in (file.relative_path for file in found):

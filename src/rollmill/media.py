@@ -15,11 +15,11 @@ from typing import Protocol
 from rollmill.rollout import Media
 
 SIGNATURES = (
-    (b"\x89PNG", ".png"),
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"GIF8", ".gif"),
-    (b"RIFF", ".webp"),
-    (b"%PDF", ".pdf"),
+    (b"\x89PNG", ".png", "image/png"),
+    (b"\xff\xd8\xff", ".jpg", "image/jpeg"),
+    (b"GIF8", ".gif", "image/gif"),
+    (b"RIFF", ".webp", "image/webp"),
+    (b"%PDF", ".pdf", "application/pdf"),
 )
 """A file's ending follows from its first bytes, so that one medium has one name whatever a log calls its type."""
 
@@ -58,7 +58,12 @@ class MediaFolder:
 
 
 def _ending(data: bytes) -> str:
-    return next((ending for signature, ending in SIGNATURES if data.startswith(signature)), ".bin")
+    return next((ending for signature, ending, _ in SIGNATURES if data.startswith(signature)), ".bin")
+
+
+def sniffed_type(data: bytes) -> str | None:
+    """The media type the first bytes tell; None when they tell none."""
+    return next((kind for signature, _, kind in SIGNATURES if data.startswith(signature)), None)
 
 
 def _write_whole(target: Path, data: bytes) -> None:
@@ -83,7 +88,7 @@ def from_base64(encoded: str | bytes, media_type: str | None, store: MediaStore)
         return None
     sha256 = hashlib.sha256(data).hexdigest()
     store.put(sha256, data)
-    return Media(sha256=sha256, media_type=media_type, size=len(data))
+    return Media(sha256=sha256, media_type=media_type or sniffed_type(data), size=len(data))
 
 
 def from_data_url(url: str, store: MediaStore) -> Media | None:

@@ -34,6 +34,7 @@ _KINDS: tuple[tuple[str, Origin, str], ...] = (
     ("<bash-stderr>", "harness", "command_output"),
     ("<system-reminder>", "harness", "system_reminder"),
     ("<task-notification>", "harness", "task_notification"),
+    ("<bash-notification>", "harness", "task_notification"),
     ("<ide_", "harness", "ide"),
     ("<session-start-hook>", "harness", "hook"),
     ("<user-prompt-submit-hook>", "harness", "hook"),
@@ -83,9 +84,10 @@ def usage_of(record: Record) -> Usage | None:
     )
 
 
-def first_text(record: Record) -> str:
-    """The text a user record opens with; empty when it opens with none."""
-    return next((block.text for block in record.blocks() if block.type == "text" and block.text), "")
+def call_id(record: Record, position: int) -> str:
+    """The id a call without one gets: its line, and its number when the line has several."""
+    before = sum(_is_nameless_call(block) for block in record.blocks()[:position])
+    return f"line:{record.line}:{before + 1}" if before else f"line:{record.line}"
 
 
 class _Builder:
@@ -102,6 +104,8 @@ class _Builder:
         self.assistants: list[tuple[Message, list[Record]]] = []
         self.segment = 0
         self.segment_is_new = True
+        self.answered: set[str] = set()
+        self.nameless_calls: list[str] = []
         self.odd_blocks: list[tuple[Block, Record, int]] = []
 
     def take(self, record: Record) -> None:
@@ -149,6 +153,7 @@ class _Builder:
             self.classes.setdefault(id(record), "metadata")
             self.conversation.api_errors += bool(record.isApiErrorMessage)
             return
+        self.nameless_calls += [call_id(record, n) for n, b in enumerate(record.blocks()) if _is_nameless_call(b)]
         key = record.message_key
         if (lines := self.lines.get(key)) is not None:
             lines.append(record)
@@ -156,7 +161,7 @@ class _Builder:
         self.lines[key] = lines = [record]
         model = record.message.model if record.message else None
         extra = Extra(
-            id=key, origin="model", timestamp=utc(record.timestamp), model=model, line=record.line, segment=self.segment
+            id=_own_id(key), origin="model", timestamp=utc(record.timestamp), model=model, line=record.line, segment=self.segment
         )
         message = Message("assistant", [], extra=extra)
         self.assistants.append((message, lines))
@@ -170,11 +175,8 @@ class _Builder:
         content = _AssistantContent(message, self)
         for n, line in enumerate(lines):
             added = content.take(line)
-            if n:
-                self.classes[id(line)] = "merged" if added else "duplicate"
-                self._seen(line)
-            else:
-                self.classes[id(line)] = "used"
+            self.classes[id(line)] = "used" if n == 0 else added
+            self._seen(line)
         content.close()
         message.extra.usage = next((u for line in reversed(lines) if (u := usage_of(line)) is not None), None)
         stop = next((s for line in reversed(lines) if line.message and (s := line.message.stop_reason)), None)
@@ -187,19 +189,25 @@ class _Builder:
         blocks = record.blocks()
         results = [block for block in blocks if block.type == "tool_result"]
         rest = [block for block in blocks if block.type != "tool_result"] if results else blocks
-        messages = [self._result(block, record) for block in results]
+        messages = [message for block in results if (message := self._result(block, record)) is not None]
         if rest or not results:
-            messages.append(self._prompt(record, rest))
+            messages += self._prompts(record, rest)
+        if not messages:
+            self.classes.setdefault(id(record), "duplicate")
         if len(messages) > 1:
             for part, message in enumerate(messages):
                 message.extra.part = part
         for message in messages:
             self._add(message, record)
 
-    def _result(self, block: ContentBlock, record: Record) -> Message:
-        call_id = block.tool_use_id or f"line:{record.line}"
+    def _result(self, block: ContentBlock, record: Record) -> Message | None:
+        """The tool message; None when the call has its result already."""
+        call_id = block.tool_use_id or (self.nameless_calls.pop(0) if self.nameless_calls else f"line:{record.line}")
+        if call_id in self.answered:
+            return None
+        self.answered.add(call_id)
         extra = Extra(
-            id=record.uuid,
+            id=_own_id(record.uuid),
             origin="tool",
             timestamp=utc(record.timestamp),
             is_error=block.is_error,
@@ -213,7 +221,8 @@ class _Builder:
 
     def _result_content(self, content: Any) -> list[Block]:
         if isinstance(content, str):
-            return [Block("text", self._whole_output(content) if content.startswith(_PERSISTED) else content)]
+            text = self._whole_output(content) if content.startswith(_PERSISTED) else content
+            return [Block("text", text)] if text else []
         if isinstance(content, list):
             return [self._result_block(item) for item in content]
         return [] if content is None else [Block("json", _json(content))]
@@ -239,50 +248,56 @@ class _Builder:
         self.conversation.truncated_outputs += data is None
         return preview if data is None else data.decode("utf-8", "replace")
 
+    def _prompts(self, record: Record, blocks: list[ContentBlock]) -> list[Message]:
+        """One message, or several when only some of the blocks are injected text."""
+        flagged = self.task_expected or record.isCompactSummary or record.isMeta
+        groups = [blocks] if flagged or len(blocks) < 2 else _by_origin(blocks)
+        return [self._prompt(record, group) for group in groups]
+
     def _prompt(self, record: Record, blocks: list[ContentBlock]) -> Message:
-        origin, kind = self._origin(record)
+        origin, kind = self._origin(record, _opening(blocks))
         if kind == "compact_summary":
             self._compaction()
         return self._user_message(record, blocks, origin, kind)
 
     def _user_message(self, record: Record, blocks: list[ContentBlock], origin: Origin, kind: str | None) -> Message:
         extra = Extra(
-            id=record.uuid,
+            id=_own_id(record.uuid),
             origin=origin,
             kind=kind,
             timestamp=utc(record.timestamp),
             line=record.line,
             segment=self.segment,
         )
-        positions = {id(block): n for n, block in enumerate(record.blocks())} if len(blocks) > 1 else {}
+        positions = {id(block): n for n, block in enumerate(record.blocks())}
         content = [self.block(block, record, positions.get(id(block), 0)) for block in blocks]
         return Message("user", [block for block in content if block.text != "" or block.type != "text"], extra=extra)
 
     def _queued_prompt(self, record: Record) -> None:
         notification = record.attachment is not None and record.attachment.commandMode == "task-notification"
-        if notification or first_text(record).lstrip().startswith("<task-notification>"):
+        if notification or _opening(record.blocks()).startswith("<task-notification>"):
             message = self._user_message(record, record.blocks(), "harness", "task_notification")
         else:
             message = self._user_message(record, record.blocks(), "human", "queued")
         self._add(message, record)
 
-    def _origin(self, record: Record) -> tuple[Origin, str | None]:
+    def _origin(self, record: Record, text: str) -> tuple[Origin, str | None]:
         """Who a user record's text is from, and what kind of text it is."""
         if self.task_expected:
             self.task_expected = False
             return "parent_agent", None
-        text = first_text(record).lstrip()
         if record.isCompactSummary:
             return "harness", "compact_summary"
         if record.isMeta:
             return "harness", "caveat" if text.startswith(("<local-command-caveat>", "Caveat:")) else "meta"
-        for opening, origin, kind in _KINDS:
-            if text.startswith(opening):
-                return origin, kind
+        if (known := _known_opening(text)) is not None:
+            return known
         if record.planContent:
             return "harness", "plan"
         stated = record.origin if isinstance(record.origin, str) or record.origin is None else record.origin.kind
-        return ("human", None) if stated in (None, "human", "cli", "user") else ("harness", "injected")
+        if stated in (None, "human", "cli", "user"):
+            return "human", None
+        return "harness", "task_notification" if stated == "task-notification" else "injected"
 
     # Blocks
 
@@ -329,12 +344,15 @@ class _AssistantContent:
         self.kinds: list[Thinking] = []
         self.known: set[tuple[str, str]] = set()
 
-    def take(self, record: Record) -> bool:
-        """Add the line's blocks; False when it brought nothing new."""
-        before = len(self.known)
+    def take(self, record: Record) -> str:
+        """Add the line's blocks and say its class: ``used`` when a message of its own begins in it, ``merged`` when
+        it adds to this one, ``duplicate`` when it says nothing new."""
+        before, messages = len(self.known), len(self.builder.messages)
         for position, block in enumerate(record.blocks()):
             self._block(block, record, position)
-        return len(self.known) > before
+        if len(self.builder.messages) > messages:
+            return "used"
+        return "merged" if len(self.known) > before else "duplicate"
 
     def _is_new(self, kind: str, value: str) -> bool:
         before = len(self.known)
@@ -348,7 +366,7 @@ class _AssistantContent:
                 self.message.content.append(Block("text", block.text))
                 self.order.append("text")
         elif kind in ("tool_use", "server_tool_use"):
-            self._call(block, record, "server" if kind == "server_tool_use" else "function")
+            self._call(block, record, position, "server" if kind == "server_tool_use" else "function")
         elif kind == "thinking":
             self._thinking(block.thinking or "", "full" if block.thinking else "empty")
         elif kind == "redacted_thinking":
@@ -366,17 +384,17 @@ class _AssistantContent:
             if text:
                 self.thoughts.append(text)
 
-    def _call(self, block: ContentBlock, record: Record, call_type: str) -> None:
-        call_id = block.id or f"line:{record.line}"
-        if self._is_new("call", call_id):
+    def _call(self, block: ContentBlock, record: Record, position: int, call_type: str) -> None:
+        name = block.id or call_id(record, position)
+        if self._is_new("call", name):
             arguments = bytes(block.input).decode("utf-8", "replace") or "{}"
-            self.message.tool_calls.append(ToolCall(call_id, Function(block.name or "", arguments), call_type))
+            self.message.tool_calls.append(ToolCall(name, Function(block.name or "", arguments), call_type))
             self.order.append("call")
 
     def _server_result(self, block: ContentBlock, record: Record) -> None:
         if self._is_new("result", block.tool_use_id or ""):
             extra = Extra(
-                id=record.uuid,
+                id=_own_id(record.uuid),
                 origin="tool",
                 timestamp=utc(record.timestamp),
                 line=record.line,
@@ -392,6 +410,37 @@ class _AssistantContent:
 
 
 _MEDIA_TYPES = {"image": "image", "document": "file", "audio": "audio"}
+
+
+def _is_nameless_call(block: ContentBlock) -> bool:
+    return block.type == "tool_use" and not block.id
+
+
+def _own_id(name: str | None) -> str | None:
+    """The source's own id; None for the stand-in of a record without one."""
+    return None if name is None or name.startswith("line:") else name
+
+
+def _opening(blocks: list[ContentBlock]) -> str:
+    """The text the blocks begin with, without leading white space; empty when they begin with none."""
+    return next((block.text for block in blocks if block.type == "text" and block.text), "").lstrip()
+
+
+def _known_opening(text: str) -> tuple[Origin, str] | None:
+    return next(((origin, kind) for opening, origin, kind in _KINDS if text.startswith(opening)), None)
+
+
+def _by_origin(blocks: list[ContentBlock]) -> list[list[ContentBlock]]:
+    """Neighbouring blocks of one kind together: what the harness put in front of a prompt stands apart from it.
+    Images go with the prompt."""
+    groups: list[tuple[tuple[str, str] | None, list[ContentBlock]]] = []
+    for block in blocks:
+        kind = _known_opening((block.text or "").lstrip())
+        if groups and groups[-1][0] == kind:
+            groups[-1][1].append(block)
+        else:
+            groups.append((kind, [block]))
+    return [members for _, members in groups]
 
 
 def _line(record: Record) -> int:

@@ -98,11 +98,19 @@ class Thread:
             record = self.records[current]
             path.append(record)
             parent = record.parentUuid or record.logicalParentUuid
+            before = current
             current = self.position.get(parent) if parent else None
             if current is None and (parent or _continues(record)):
-                current = self._turn_before(self._index(record), seen)
-                gaps += parent is not None or record.parentUuid is None and not _compacts(record)
+                current = self._turn_before(before, seen)
+                gaps += bool(parent) or self._lost_its_parent(record, current)
         return Branch(path[::-1], gaps)
+
+    def _lost_its_parent(self, record: Record, before: int | None) -> bool:
+        """Whether a record without parent must have had one: not where a compaction cut, where parents are not told
+        at all, or where a resumed log says a message again."""
+        if record.parentUuid is UNSET or _compacts(record):
+            return False
+        return before is None or record.message_key != self.records[before].message_key
 
     def _turn_before(self, index: int, seen: set[int]) -> int | None:
         return next((n for n in range(index - 1, -1, -1) if n not in seen and self.records[n].is_conversation), None)

@@ -225,7 +225,7 @@ class Turns:
 
     def _extra(self, record: Record, item: Item, origin: Any, kind: str | None = None) -> Extra:
         return Extra(
-            id=item.id,
+            id=item.id or None,
             origin=origin,
             kind=kind,
             timestamp=utc(record.timestamp),
@@ -305,7 +305,7 @@ class Turns:
         if (call := self.call) is not None:
             self.classes[id(record)] = "merged"
             call.records.append(record)
-            call.message.extra.id = call.message.extra.id or item.id
+            call.message.extra.id = call.message.extra.id or item.id or None
             return call
         extra = self._extra(record, item, "model")
         extra.model, extra.usage, self.waiting_usage = self.model, self.waiting_usage, None
@@ -447,7 +447,8 @@ class Turns:
         message = Message("user", content, extra=self._extra(record, Item(), "harness", "compact_summary"))
         self._add(message, record)
         self.kept.append((message, kept, encrypted))
-        for number, (new, position) in enumerate(news):
+        message.extra.part = 0 if news else None
+        for number, (new, position) in enumerate(news, 1):
             self._replacement_item(record, new, position, number)
 
     def _begin_segment(self) -> None:

@@ -149,13 +149,17 @@ def _chunks(path: Path) -> Iterator[bytes]:
 _LONE_SURROGATE = re.compile(
     r"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2})"
 )
+_PADDING = "\0 \t\r\n"
 _PLAIN = json.JSONDecoder()
 _JSON_TYPES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 
 
 def _salvage(log: Log[T], line: bytes, number: int, decoder: msgspec.json.Decoder[T], last: bool) -> None:
     """Take from a refused line every record that can be read; count the rest of it as unreadable."""
-    text = _repaired_text(log, line)
+    text = _text(log, line)
+    if not text and line.strip():
+        log.unreadable += 1
+        log.unreadable_lines.append(number)
     position = 0
     while position < len(text):
         try:
@@ -166,17 +170,21 @@ def _salvage(log: Log[T], line: bytes, number: int, decoder: msgspec.json.Decode
             log.torn_tail = log.torn_tail or last
             return
         _keep(log, value, text[position:end], number, decoder)
-        position = end + len(text[end:]) - len(text[end:].lstrip(" \t\r\n\0"))
+        position = _past_padding(text, end)
 
 
-def _repaired_text(log: Log[T], line: bytes) -> str:
-    """The line as text: no byte-order mark, no padding, U+FFFD for invalid UTF-8 and for lone surrogates."""
-    stripped = line.strip(b"\0 \t\r\n").removeprefix(codecs.BOM_UTF8).strip(b"\0 \t\r\n")
+def _text(log: Log[Any], line: bytes) -> str:
+    """The line as text: no byte-order mark, no padding, U+FFFD for invalid UTF-8."""
+    stripped = line.strip(_PADDING.encode()).removeprefix(codecs.BOM_UTF8).strip(_PADDING.encode())
     text = stripped.decode("utf-8", "replace")
     log.replaced_characters += text.count("\ufffd") - stripped.count("\ufffd".encode())
-    text, surrogates = _LONE_SURROGATE.subn(r"\1\\ufffd", text)
-    log.replaced_characters += surrogates
     return text
+
+
+def _past_padding(text: str, position: int) -> int:
+    while position < len(text) and text[position] in _PADDING:
+        position += 1
+    return position
 
 
 def _keep(log: Log[T], value: Any, source: str, number: int, decoder: msgspec.json.Decoder[T]) -> None:
@@ -184,12 +192,22 @@ def _keep(log: Log[T], value: Any, source: str, number: int, decoder: msgspec.js
         name = _JSON_TYPES[type(value)]
         log.other_values[name] = log.other_values.get(name, 0) + 1
         return
-    try:
-        record = decoder.decode(source)
-    except (msgspec.MsgspecError, RecursionError):
+    record = _decoded(source, decoder)
+    if record is None:
+        source, surrogates = _LONE_SURROGATE.subn(r"\1\\ufffd", source)
+        log.replaced_characters += surrogates
+        record = _decoded(source, decoder)
+    if record is None:
         record = decoder.decode(json.dumps(_fitting(value, lambda part: _fits(part, decoder))))
     record.line = number
     log.records.append(record)
+
+
+def _decoded(source: str, decoder: msgspec.json.Decoder[T]) -> T | None:
+    try:
+        return decoder.decode(source)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def _fits(value: Any, decoder: msgspec.json.Decoder[Any]) -> bool:
@@ -217,7 +235,7 @@ def source_objects(path: Path, numbers: set[int], media: MediaStore) -> dict[int
     found: dict[int, list[Any]] = {}
     for first, lines, _ in line_chunks(path, media):
         for number in sorted(n for n in numbers if first <= n < first + len(lines)):
-            found[number] = list(_values(_repaired_text(Log(), lines[number - first])))
+            found[number] = list(_values(_text(Log(), lines[number - first])))
     return found
 
 
@@ -229,4 +247,4 @@ def _values(text: str) -> Iterator[Any]:
         except (ValueError, RecursionError):
             return
         yield value
-        position = end + len(text[end:]) - len(text[end:].lstrip(" \t\r\n\0"))
+        position = _past_padding(text, end)

@@ -17,12 +17,11 @@ from rollmill.rollout import Media
 
 _MARK = f"rollmill-media-{secrets.token_hex(12)}:"
 """Differs in every process, so that no rollout can contain one."""
-_MARK_BYTES = _MARK.encode()
 _OPENING = re.compile(
     rb'"(?:data|result)" ?: ?"(?=[A-Za-z0-9+/]{256})|"(?:image_url|url)" ?: ?"data:([\w.+-]{1,64}/[\w.+-]{1,64})[^",]{0,64};base64,'
 )
 _LONGEST_OPENING = 400
-_WHOLE_MARK = re.compile(re.escape(_MARK) + r"([0-9a-f]{64}):(\d+)")
+_WHOLE_MARK = re.compile(re.escape(_MARK) + r"([0-9a-f]{64}):(\d+):([\w/+.-]*)")
 
 
 def lift(line: bytes, media: MediaStore) -> bytes:
@@ -37,7 +36,7 @@ def lifted(encoded: str, media_type: str | None) -> Media | None:
     """The reference a marker stands for; None when ``encoded`` is no marker."""
     if (match := _WHOLE_MARK.fullmatch(encoded)) is None:
         return None
-    return Media(sha256=match[1], media_type=media_type, size=int(match[2]))
+    return Media(sha256=match[1], media_type=media_type or match[3] or None, size=int(match[2]))
 
 
 def embedded(encoded: str, media_type: str | None, store: MediaStore) -> Media | None:
@@ -85,11 +84,10 @@ class LongLine:
             found = from_base64(bytes(self.waiting[start:end]), media_type, self.media)
             if found is not None:
                 self.done.append(bytes(self.waiting[position:start]))
-                self.done.append(b"%s%s:%d" % (_MARK_BYTES, (found.sha256 or "").encode(), found.size or 0))
-                position = end
+                self.done.append(f"{_MARK}{found.sha256}:{found.size}:{found.media_type or ''}".encode())
             else:
                 self.done.append(bytes(self.waiting[position:end]))
-                position = end
+            position = end
         self._settle(max(position, len(self.waiting) - _LONGEST_OPENING), position)
 
     def _settle(self, until: int, since: int = 0) -> None:

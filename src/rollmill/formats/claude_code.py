@@ -165,10 +165,17 @@ class _Session:
             elif record.type in METADATA_TYPES:
                 counts.metadata += 1
             else:
-                name = record.type or "(no type)"
-                counts.unknown += 1
-                self.ledger.unknown_types[name] = self.ledger.unknown_types.get(name, 0) + 1
+                self._count_unknown(record)
+                if record.uuid and record.uuid not in at:
+                    at[record.uuid] = len(tree)
+                    tree.append(record)
         return tree
+
+    def _count_unknown(self, record: Record) -> None:
+        """A type of a later version; it still ties its children to its parent."""
+        name = record.type or "(no type)"
+        self.ledger.records.unknown += 1
+        self.ledger.unknown_types[name] = self.ledger.unknown_types.get(name, 0) + 1
 
     def _session_id(self) -> str:
         """The file's stem when it is a UUID, else the session most records name, else the stem. A sub-agent's log
@@ -196,7 +203,7 @@ class _Session:
         lost = []
         for record in self.tree:
             if not record.is_conversation:
-                counts.metadata += 1
+                counts.metadata += record.type in TREE_TYPES
             elif (found := self.classes.get(id(record))) is None:
                 counts.abandoned += 1
                 lost.append(record)
@@ -216,14 +223,14 @@ class _Session:
         """Each row's thread, branch and messages, and what its trace id ends in."""
         for thread in ([main] if main else []) + sidechains:
             live = thread.live_branch()
-            yield thread, live, self._build(thread, live), ""
+            yield thread, live, self._build(thread, live, self.classes), ""
             if self.file.branches == "all":
                 for n, branch in enumerate(thread.abandoned_branches(live), 1):
-                    yield thread, branch, self._build(thread, branch), f"#b{n}"
+                    yield thread, branch, self._build(thread, branch, {}), f"#b{n}"
 
-    def _build(self, thread: Thread, branch: Branch) -> Conversation:
+    def _build(self, thread: Thread, branch: Branch, classes: dict[int, str]) -> Conversation:
         is_sub_agent = self.is_agent_file or thread.root is not None
-        return build(branch.records, self.file, self.session_id, is_sub_agent, self.classes)
+        return build(branch.records, self.file, self.session_id, is_sub_agent, classes)
 
     # Rows
 
@@ -301,7 +308,7 @@ class _Session:
     def _title(self, conversation: Conversation) -> str | None:
         """The user's title, else the model's, else the last prompt, a summary, the index's, the first prompt."""
         entry = self._index_entry()
-        prompts = (m.text for m in conversation.messages if m.role == "user" and m.extra.origin == "human")
+        prompts = (m.text for m in conversation.messages if m.extra.origin == "human" and m.extra.kind is None)
         return (
             self._last("customTitle")
             or self._last("aiTitle")
@@ -341,8 +348,9 @@ class _Session:
 
 def _children(conversation: Conversation, thread: Thread) -> list[Child]:
     """The sub-agents a branch started, in order: told by the results of its calls, else by their progress records."""
-    children = {child.agent_id: child for child in reversed(conversation.children)}
-    ordered = {child.agent_id: children[child.agent_id] for child in conversation.children}
+    by_call = {child.tool_call_id: child for child in conversation.children}
+    calls = (message.tool_call_id for message in conversation.messages if message.role == "tool")
+    ordered = {by_call[call].agent_id: by_call[call] for call in calls if call in by_call}
     for record in thread.records:
         if isinstance(record.data, Progress) and record.data.type == "agent_progress" and record.data.agentId:
             ordered.setdefault(record.data.agentId, Child(record.data.agentId, record.parentToolUseID))

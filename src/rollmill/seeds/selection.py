@@ -7,13 +7,16 @@ with different partitions never read the same file.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
 from rollmill.errors import ConfigError
 from rollmill.seeds.source import SeedSource
+
+Row = TypeVar("Row")
 
 
 class SamplingStrategy(StrEnum):
@@ -92,18 +95,15 @@ def _source_of_its_kind(value: Any) -> Any:
     """A saved source as the class its ``seed_type`` names, whoever defined that class; anything else as it is."""
     if not isinstance(value, dict):
         return value
-    kinds = {str(field.default): cls for cls in _subclasses(SeedSource) if (field := cls.model_fields["seed_type"])}
-    if (cls := kinds.get(str(value.get("seed_type")))) is None:
-        raise ConfigError(f"no seed source has seed_type {value.get('seed_type')!r}; known: {', '.join(_named(kinds))}")
-    return cls.model_validate(value)
+    kinds = {cls.model_fields["seed_type"].default: cls for cls in _subclasses(SeedSource)}
+    known = sorted(kind for kind in kinds if isinstance(kind, str))
+    if (seed_type := value.get("seed_type")) not in known:
+        raise ConfigError(f"no seed source has seed_type {seed_type!r}; known: {', '.join(known)}")
+    return kinds[seed_type].model_validate(value)
 
 
 def _subclasses(cls: type[SeedSource]) -> list[type[SeedSource]]:
     return [below for direct in cls.__subclasses__() for below in (direct, *_subclasses(direct))]
-
-
-def _named(kinds: dict[str, type[SeedSource]]) -> list[str]:
-    return sorted(kind for kind in kinds if kind != "PydanticUndefined")
 
 
 class SeedConfig(BaseModel):
@@ -133,10 +133,14 @@ class SeedConfig(BaseModel):
                 return selected.within(dataset_size)
 
 
-def shuffled(indices: range, seed: int | None) -> list[int]:
-    """The indices in an order that follows from ``seed`` alone, on every machine; a new one each time without it.
+def select(rows: Sequence[Row], index_range: IndexRange | None, shuffle: bool, seed: int | None) -> list[Row]:
+    """The rows of the range (of all), in their order or shuffled among themselves.
 
-    Sorted by drawn numbers because ``random()`` is the one method whose sequence Python promises to keep.
+    An order follows from ``seed`` alone, on every machine; without a seed it is a new one each time.
     """
-    draw = random.Random(seed).random
-    return sorted(indices, key=lambda _: draw())
+    selected = list(rows if index_range is None else rows[index_range.start : index_range.end + 1])
+    if shuffle:
+        # Sorted by drawn numbers: random() is the one method whose sequence Python promises to keep.
+        draw = random.Random(seed).random
+        selected.sort(key=lambda _: draw())
+    return selected
