@@ -1,12 +1,11 @@
 """One branch of a Claude Code log, record by record, to messages.
 
 The lines of one API message become one message; tool results move behind their calls; every text that the harness put
-in says so. What each record became goes into ``classes``, for the ledger.
+in says so. What each record became stands in its ``fate``, for the ledger.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,10 +13,10 @@ from typing import Any
 
 from rollmill.formats import RolloutFile
 from rollmill.formats._claude_records import ContentBlock, Record, Source, ToolUseResult
-from rollmill.formats._conversation import answered_in_place, strongest, unusual_order
+from rollmill.formats._conversation import answered_in_place, json_text, strongest, unusual_order
 from rollmill.formats._jsonl import source_objects
 from rollmill.formats._lift import embedded
-from rollmill.formats._times import utc
+from rollmill.formats._times import span, utc
 from rollmill.rollout import Block, Child, Extra, Function, Media, Message, Origin, Thinking, ToolCall, Usage
 
 _USUAL_STOPS = (None, "end_turn", "tool_use", "stop_sequence")
@@ -52,7 +51,7 @@ class Conversation:
     """The messages of one branch, and what the row's ledger and metadata take from its records."""
 
     messages: list[Message] = field(default_factory=list)
-    times: list[str] = field(default_factory=list)
+    span: tuple[str | None, str | None] = (None, None)
     children: list[Child] = field(default_factory=list)
     segment_reasons: dict[int, str] = field(default_factory=dict)
     compactions: int = 0
@@ -62,10 +61,10 @@ class Conversation:
 
 
 def build(
-    records: Sequence[Record], file: RolloutFile, session_id: str, is_sub_agent: bool, classes: dict[int, str]
+    records: Sequence[Record], file: RolloutFile, session_id: str, is_sub_agent: bool
 ) -> Conversation:
-    """The conversation of one branch. ``classes`` gets the ledger's class of each record by its ``id()``."""
-    builder = _Builder(file, session_id, is_sub_agent, classes)
+    """The conversation of one branch."""
+    builder = _Builder(file, session_id, is_sub_agent)
     for record in records:
         builder.take(record)
     return builder.finish()
@@ -93,13 +92,13 @@ def call_id(record: Record, position: int) -> str:
 class _Builder:
     """Holds the messages of one branch while its records pass."""
 
-    def __init__(self, file: RolloutFile, session_id: str, is_sub_agent: bool, classes: dict[int, str]) -> None:
+    def __init__(self, file: RolloutFile, session_id: str, is_sub_agent: bool) -> None:
         self.file = file
         self.session_id = session_id
         self.task_expected = is_sub_agent
-        self.classes = classes
         self.conversation = Conversation()
         self.messages = self.conversation.messages
+        self.times: list[str | float | None] = []
         self.lines: dict[str, list[Record]] = {}
         self.assistants: list[tuple[Message, list[Record]]] = []
         self.segment = 0
@@ -125,17 +124,14 @@ class _Builder:
             self._fill(message, lines)
         self._spell_out_odd_blocks()
         self.conversation.messages = answered_in_place(self.messages)
+        self.conversation.span = span(self.times)
         return self.conversation
 
     def _add(self, message: Message, record: Record) -> None:
         self.messages.append(message)
         self.segment_is_new = False
-        self._seen(record)
-
-    def _seen(self, record: Record) -> None:
-        self.classes.setdefault(id(record), "used")
-        if (time := utc(record.timestamp)) is not None:
-            self.conversation.times.append(time)
+        record.fate = "used"
+        self.times.append(record.timestamp)
 
     def _compaction(self) -> None:
         """A new segment; the boundary and the summary behind it are one compaction."""
@@ -150,7 +146,7 @@ class _Builder:
 
     def _assistant(self, record: Record) -> None:
         if not record.is_model_output:
-            self.classes.setdefault(id(record), "metadata")
+            record.fate = "metadata"
             self.conversation.api_errors += bool(record.isApiErrorMessage)
             return
         self.nameless_calls += [call_id(record, n) for n, b in enumerate(record.blocks()) if _is_nameless_call(b)]
@@ -174,14 +170,16 @@ class _Builder:
             message.extra.timestamp = utc(lines[0].timestamp)
         content = _AssistantContent(message, self)
         for n, line in enumerate(lines):
-            added = content.take(line)
-            self.classes[id(line)] = "used" if n == 0 else added
-            self._seen(line)
+            fate = content.take(line)
+            if n:
+                line.fate = fate
+                self.times.append(line.timestamp)
+        lines[0].fate = "used"
         content.close()
         message.extra.usage = next((u for line in reversed(lines) if (u := usage_of(line)) is not None), None)
         stop = next((s for line in reversed(lines) if line.message and (s := line.message.stop_reason)), None)
         if stop not in _USUAL_STOPS:
-            message.extra.other = json.dumps({"stop_reason": stop}, separators=(",", ":"))
+            message.extra.other = json_text({"stop_reason": stop})
 
     # Users: results first, then what else the record says
 
@@ -193,7 +191,7 @@ class _Builder:
         if rest or not results:
             messages += self._prompts(record, rest)
         if not messages:
-            self.classes.setdefault(id(record), "duplicate")
+            record.fate = "duplicate"
         if len(messages) > 1:
             for part, message in enumerate(messages):
                 message.extra.part = part
@@ -225,7 +223,7 @@ class _Builder:
             return [Block("text", text)] if text else []
         if isinstance(content, list):
             return [self._result_block(item) for item in content]
-        return [] if content is None else [Block("json", _json(content))]
+        return [] if content is None else [Block("json", json_text(content))]
 
     def _result_block(self, item: Any) -> Block:
         if isinstance(item, dict):
@@ -234,9 +232,9 @@ class _Builder:
                 return Block("text", self._whole_output(text) if text.startswith(_PERSISTED) else text)
             source = item.get("source")
             if item.get("type") in _MEDIA_TYPES and isinstance(source, dict):
-                return self._media(item["type"], _source(source), _json(item))
-            return Block(str(item.get("type") or "json"), _json(item))
-        return Block("text", item) if isinstance(item, str) else Block("json", _json(item))
+                return self._media(item["type"], _source(source), json_text(item))
+            return Block(str(item.get("type") or "json"), json_text(item))
+        return Block("text", item) if isinstance(item, str) else Block("json", json_text(item))
 
     def _whole_output(self, preview: str) -> str:
         """The spilled output's own file instead of its preview, when it is there."""
@@ -330,7 +328,7 @@ class _Builder:
             return
         sources = source_objects(self.file.path, {record.line for _, record, _ in self.odd_blocks}, self.file.media)
         for block, record, position in self.odd_blocks:
-            block.text = _json(_source_block(sources.get(record.line, []), record, position))
+            block.text = json_text(_source_block(sources.get(record.line, []), record, position))
 
 
 class _AssistantContent:
@@ -342,57 +340,54 @@ class _AssistantContent:
         self.order: list[str] = []
         self.thoughts: list[str] = []
         self.kinds: list[Thinking] = []
-        self.known: set[tuple[str, str]] = set()
 
     def take(self, record: Record) -> str:
         """Add the line's blocks and say its class: ``used`` when a message of its own begins in it, ``merged`` when
         it adds to this one, ``duplicate`` when it says nothing new."""
-        before, messages = len(self.known), len(self.builder.messages)
+        before, messages = len(self.order), len(self.builder.messages)
         for position, block in enumerate(record.blocks()):
             self._block(block, record, position)
         if len(self.builder.messages) > messages:
             return "used"
-        return "merged" if len(self.known) > before else "duplicate"
-
-    def _is_new(self, kind: str, value: str) -> bool:
-        before = len(self.known)
-        self.known.add((kind, value))
-        return len(self.known) > before
+        return "merged" if len(self.order) > before else "duplicate"
 
     def _block(self, block: ContentBlock, record: Record, position: int) -> None:
         kind = block.type
         if kind == "text":
-            if block.text and self._is_new("text", block.text):
+            if block.text and all(known.text != block.text for known in self.message.content):
                 self.message.content.append(Block("text", block.text))
                 self.order.append("text")
-        elif kind in ("tool_use", "server_tool_use"):
-            self._call(block, record, position, "server" if kind == "server_tool_use" else "function")
+        elif kind == "tool_use" or kind == "server_tool_use":
+            self._call(block, record, position)
         elif kind == "thinking":
-            self._thinking(block.thinking or "", "full" if block.thinking else "empty")
+            if block.thinking is None or block.thinking not in self.thoughts:
+                self._thinking(block.thinking or "", "full" if block.thinking else "empty")
         elif kind == "redacted_thinking":
             self._thinking("", "redacted")
         elif kind.endswith("_tool_result") and block.tool_use_id:
             self._server_result(block, record)
-        elif self._is_new(kind, f"{record.line}:{position}"):
+        else:
             self.message.content.append(self.builder.block(block, record, position))
             self.order.append("text")
 
     def _thinking(self, text: str, kind: Thinking) -> None:
-        if self._is_new(f"thinking {kind}", text or str(len(self.kinds))):
-            self.kinds.append(kind)
-            self.order.append("thinking")
-            if text:
-                self.thoughts.append(text)
+        self.kinds.append(kind)
+        self.order.append("thinking")
+        if text:
+            self.thoughts.append(text)
 
-    def _call(self, block: ContentBlock, record: Record, position: int, call_type: str) -> None:
+    def _call(self, block: ContentBlock, record: Record, position: int) -> None:
         name = block.id or call_id(record, position)
-        if self._is_new("call", name):
-            arguments = bytes(block.input).decode("utf-8", "replace") or "{}"
-            self.message.tool_calls.append(ToolCall(name, Function(block.name or "", arguments), call_type))
+        calls = self.message.tool_calls
+        if all(call.id != name for call in calls):
+            arguments = str(block.input, "utf-8", "replace") or "{}"
+            kind = "server" if block.type == "server_tool_use" else "function"
+            calls.append(ToolCall(name, Function(block.name or "", arguments), kind))
             self.order.append("call")
 
     def _server_result(self, block: ContentBlock, record: Record) -> None:
-        if self._is_new("result", block.tool_use_id or ""):
+        if block.tool_use_id and block.tool_use_id not in self.builder.answered:
+            self.builder.answered.add(block.tool_use_id)
             extra = Extra(
                 id=_own_id(record.uuid),
                 origin="tool",
@@ -400,7 +395,7 @@ class _AssistantContent:
                 line=record.line,
                 segment=self.message.extra.segment,
             )
-            content = [Block(block.type, _json(block.content))]
+            content = [Block(block.type, json_text(block.content))]
             self.builder.messages.append(Message("tool", content, None, [], block.tool_use_id, extra))
 
     def close(self) -> None:
@@ -445,10 +440,6 @@ def _by_origin(blocks: list[ContentBlock]) -> list[list[ContentBlock]]:
 
 def _line(record: Record) -> int:
     return record.line
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _source(fields: dict[str, Any]) -> Source:

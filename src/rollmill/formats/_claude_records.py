@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from rollmill.formats._jsonl import private_field
 
 
 class TokenUsage(Struct, gc=False):
@@ -76,9 +78,10 @@ class PromptOrigin(Struct, gc=False):
 
 
 class Record(Struct, gc=False):
-    """One line. ``line`` is its number, set by the reader."""
+    """One line. ``line`` is its number, set by the reader; ``fate`` the ledger's class once it has found it."""
 
-    line: int = field(default=0, name="#line")
+    line: int = private_field(0, "line")
+    fate: str = private_field("", "fate")
     type: str | None = None
     uuid: str | None = None
     parentUuid: str | None | UnsetType = UNSET

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
+
+from rollmill.formats._jsonl import private_field
 
 
 class Part(Struct, gc=False):
@@ -79,7 +81,7 @@ class Item(Struct, gc=False):
     role: str | None = None
     content: str | list[Part] | None = None
     phase: str | None = None
-    summary: list[Part] | None = None
+    summary: list[Part] | str | None = None
     encrypted_content: Raw = Raw(b"")
     call_id: str | None = None
     name: str | None = None
@@ -129,9 +131,11 @@ class Item(Struct, gc=False):
 
 
 class Record(Item, gc=False):
-    """One line: an envelope with its payload, or a bare item. ``line`` is its number, set by the reader."""
+    """One line: an envelope with its payload, or a bare item. ``line`` is its number, set by the reader; ``fate`` the
+    ledger's class once it has found it."""
 
-    line: int = field(default=0, name="#line")
+    line: int = private_field(0, "line")
+    fate: str = private_field("metadata", "fate")
     payload: Item | None = None
     record_type: str | None = None
 

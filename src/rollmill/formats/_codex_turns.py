@@ -1,12 +1,11 @@
 """The records of one Codex thread, one by one, to messages.
 
 Content comes from the items the model saw; events tell where turns end, what was rolled back, what a call cost and
-which user items a human typed. What each record became goes into ``classes``, for the ledger.
+which user items a human typed. What each record became stands in its ``fate``, for the ledger.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import msgspec
 
 from rollmill.formats import RolloutFile
 from rollmill.formats._codex_records import Item, Part, Record, TokenInfo, Tokens
-from rollmill.formats._conversation import answered_in_place, strongest, unusual_order
+from rollmill.formats._conversation import answered_in_place, json_text, strongest, unusual_order
 from rollmill.formats._jsonl import source_objects
 from rollmill.formats._lift import embedded, linked
 from rollmill.formats._times import utc
@@ -106,15 +105,14 @@ class Said:
 class Turns:
     """Holds the messages of one thread while its records pass."""
 
-    def __init__(self, file: RolloutFile, said: Said, is_sub_agent: bool, classes: dict[int, str]) -> None:
+    def __init__(self, file: RolloutFile, said: Said, is_sub_agent: bool) -> None:
         self.file = file
         self.said = said
         self.is_sub_agent = is_sub_agent
         self.task_expected = is_sub_agent
-        self.classes = classes
         self.messages: list[Message] = []
-        self.made_of: dict[int, list[Record]] = {}
-        self.times: list[str] = []
+        self.made_of: list[list[Record]] = []
+        self.span: tuple[str | None, str | None] = (None, None)
         self.children: list[Child] = []
         self.segment = 0
         self.segment_reasons: dict[int, str] = {}
@@ -194,34 +192,29 @@ class Turns:
         if turns <= 0 or not prompts:
             return
         cut = prompts[-min(turns, len(prompts))]
-        for message in self.messages[cut:]:
-            if message.extra.usage is not None:
-                self.abandoned_usages.append(message.extra.usage)
-            for record in self.made_of.get(id(message), ()):
-                self.classes[id(record)] = "abandoned"
-        del self.messages[cut:]
+        self.abandoned_usages += [m.extra.usage for m in self.messages[cut:] if m.extra.usage is not None]
+        for records in self.made_of[cut:]:
+            for record in records:
+                record.fate = "abandoned"
+        del self.messages[cut:], self.made_of[cut:]
 
     def finish(self) -> list[Message]:
         """The messages, each call answered in its place."""
         self.close_call()
         self._spell_out_odd_blocks()
         messages = answered_in_place(self.messages)
-        positions = {id(message): n for n, message in enumerate(messages)}
+        positions = {id(message): n for n, message in enumerate(messages)} if self.kept else {}
         for summary, kept, encrypted in self.kept:
             indexes = sorted({positions[id(message)] for message in kept if id(message) in positions})
-            summary.extra.other = _json({"kept_messages": indexes, "encrypted": encrypted})
-        for message in messages:
-            for record in self.made_of.get(id(message), ()):
-                if (time := utc(record.timestamp)) is not None:
-                    self.times.append(time)
+            summary.extra.other = json_text({"kept_messages": indexes, "encrypted": encrypted})
         return messages
 
     # Messages
 
     def _add(self, message: Message, record: Record) -> None:
         self.messages.append(message)
-        self.made_of[id(message)] = [record]
-        self.classes[id(record)] = "used"
+        self.made_of.append([record])
+        record.fate = "used"
 
     def _extra(self, record: Record, item: Item, origin: Any, kind: str | None = None) -> Extra:
         return Extra(
@@ -303,7 +296,7 @@ class Turns:
 
     def _open_call(self, record: Record, item: Item) -> Call:
         if (call := self.call) is not None:
-            self.classes[id(record)] = "merged"
+            record.fate = "merged"
             call.records.append(record)
             call.message.extra.id = call.message.extra.id or item.id or None
             return call
@@ -311,7 +304,7 @@ class Turns:
         extra.model, extra.usage, self.waiting_usage = self.model, self.waiting_usage, None
         message = Message("assistant", [], extra=extra)
         self._add(message, record)
-        self.call = Call(message, self.made_of[id(message)])
+        self.call = Call(message, self.made_of[-1])
         return self.call
 
     def _assistant_text(self, record: Record, item: Item) -> None:
@@ -327,12 +320,12 @@ class Turns:
             function = chat_call.function
             self._add_call(call, record, chat_call.id, function and function.name, function and function.arguments)
         if item.phase:
-            call.message.extra.other = _json({"phase": item.phase})
+            call.message.extra.other = json_text({"phase": item.phase})
 
     def _reasoning(self, record: Record, item: Item) -> None:
         call = self._open_call(record, item)
         readable = [part.text for part in item.content or () if isinstance(part, Part) and part.text]
-        summaries = [part.text for part in item.summary or () if part.text]
+        summaries = [part.text for part in item.summary or () if isinstance(part, Part) and part.text]
         if readable:
             self._think(call, "full", readable)
         elif summaries:
@@ -344,7 +337,7 @@ class Turns:
         """Readable reasoning that only an event has; False when the items have it too."""
         if text in self.said.reasoning_items or self.call is None or "full" in self.call.kinds:
             return False
-        self.classes[id(record)] = "merged"
+        record.fate = "merged"
         self.call.records.append(record)
         self.call.kinds.append("full")
         self.call.readable.append(text)
@@ -358,7 +351,7 @@ class Turns:
     def _add_call(
         self, call: Call, record: Record, call_id: str | None, name: str | None, arguments: Any, kind: str = "function"
     ) -> None:
-        text = arguments if isinstance(arguments, str) else "{}" if arguments is None else _json(arguments)
+        text = arguments if isinstance(arguments, str) else "{}" if arguments is None else json_text(arguments)
         call.message.tool_calls.append(ToolCall(call_id or f"line:{record.line}", Function(name or "", text), kind))
         call.order.append("call")
 
@@ -402,7 +395,7 @@ class Turns:
         output = item.content if item.role == "tool" else item.output
         success = output.success if isinstance(output, Part) else None
         if isinstance(output, Part) and not output.type:
-            output = output.content if isinstance(output.content, str) else _json(output.content)
+            output = output.content if isinstance(output.content, str) else json_text(output.content)
         content = _without_empty(self._blocks(record, output, ("output",)))
         extra = self._extra(record, item, "tool")
         exit_code = _exit_code(content[0].text or "") if content else None
@@ -493,7 +486,7 @@ class Turns:
         self.close_call()
         last = self.messages[-1].extra if self.messages else None
         if last is not None and last.kind == "compact_summary" and last.segment == self.segment:
-            self.classes[id(record)] = "duplicate"
+            record.fate = "duplicate"
             return
         self._begin_segment()
         message = Message("user", [], extra=self._extra(record, item, "harness", "compact_summary"))
@@ -516,7 +509,7 @@ class Turns:
         if isinstance(url, str):
             media = linked(url, self.file.media)
             self.undecodable_media += media is None
-            return Block("image", None if media else _json({"type": part.type, "image_url": url}), media)
+            return Block("image", None if media else json_text({"type": part.type, "image_url": url}), media)
         block = Block(part.type or "json")
         self.odd.append((block, record, path))
         return block
@@ -532,7 +525,7 @@ class Turns:
             value = value.get("payload", value)
             for step in path:
                 value = value[step] if isinstance(value, list) else value.get(step, {})
-            block.text = _json(value)
+            block.text = json_text(value)
 
     def _sources(self, numbers: set[int]) -> dict[int, list[Any]]:
         return source_objects(self.file.path, numbers, self.file.media)
@@ -573,8 +566,4 @@ def _without_empty(blocks: list[Block]) -> list[Block]:
 
 
 def _source_text(raw: Any) -> str:
-    return bytes(raw).decode("utf-8", "replace") or "{}"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return str(raw, "utf-8", "replace") or "{}"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+import msgspec
 
 from rollmill.formats._lift import has_marker, without_markers
-from rollmill.rollout import Block, Fidelity, Message, Segment, SourceMeta, Thinking, add_usage, count_thinking
+from rollmill.rollout import Fidelity, Message, Segment, SourceMeta, Thinking, add_usage, count_thinking
 
 _THINKING_RANK: dict[Thinking, int] = {"full": 0, "summary": 1, "redacted": 2, "encrypted": 3, "empty": 4}
-_IN_ORDER = ("thinking", "text", "call")
+_IN_ORDER = {"thinking": 0, "text": 1, "call": 2}
+_encode = msgspec.json.Encoder().encode
 
 
 def answered_in_place(messages: list[Message]) -> list[Message]:
@@ -39,12 +43,15 @@ def strongest(kinds: Iterable[Thinking]) -> Thinking | None:
 
 def unusual_order(order: list[str]) -> str | None:
     """The order of a message's blocks when it is not thinking, then text, then calls."""
-    ranks = [_IN_ORDER.index(kind) for kind in order]
+    if len(order) < 2:
+        return None
+    ranks = [_IN_ORDER[kind] for kind in order]
     return None if ranks == sorted(ranks) else ",".join(order)
 
 
-def text_block(text: str) -> Block:
-    return Block("text", text)
+def json_text(value: Any) -> str:
+    """A value as compact JSON text."""
+    return _encode(value).decode()
 
 
 def sum_up(meta: SourceMeta, messages: list[Message], reasons: dict[int, str] | None = None) -> None:

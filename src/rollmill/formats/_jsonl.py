@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,14 @@ LIFT_FROM = 1 << 16
 LIFT_FROM_IN_BIG_FILES = 1 << 12
 """… and shorter ones too in files so big that their images would fill the memory."""
 BIG_FILE = 1 << 26
+
+
+_PRIVATE = secrets.token_hex(8)
+
+
+def private_field(default: Any, name: str) -> Any:
+    """A struct field that the reader sets and no log can: its JSON name differs in every process."""
+    return msgspec.field(default=default, name=f"{name}-{_PRIVATE}")
 
 
 class Numbered(Protocol):
@@ -108,14 +117,12 @@ def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes
                 continue
             yield number, [long_line.finish()], True
             number, long_line = number + 1, None
-        head, newline, tail = chunk.rpartition(b"\n")
-        if newline:
-            lines = (rest + head).split(b"\n")
+        lines = chunk.split(b"\n")
+        lines[0] = rest + lines[0]
+        rest = lines.pop()
+        if lines:
             yield number, [lift(line, media) if len(line) > lift_from else line for line in lines], True
             number += len(lines)
-            rest = tail
-        else:
-            rest += tail
         if len(rest) > CHUNK:
             long_line, rest = LongLine(media, rest), b""
     if long_line is not None:

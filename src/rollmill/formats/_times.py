@@ -45,6 +45,7 @@ def _iso(moment: datetime) -> str | None:
     return utc_moment.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-def span(times: list[str]) -> tuple[str | None, str | None]:
-    """The earliest and the latest of UTC texts; (None, None) of none."""
-    return (min(times), max(times)) if times else (None, None)
+def span(times: list[Any]) -> tuple[str | None, str | None]:
+    """The earliest and the latest of a log's times, in UTC; (None, None) of none."""
+    texts = [text for time in times if (text := utc(time)) is not None]
+    return (min(texts), max(texts)) if texts else (None, None)

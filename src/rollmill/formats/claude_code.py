@@ -27,7 +27,6 @@ from rollmill.formats._claude_records import METADATA_TYPES, TREE_TYPES, Progres
 from rollmill.formats._claude_tree import Branch, Thread, threads
 from rollmill.formats._conversation import first_line_title, sum_up
 from rollmill.formats._jsonl import Log, read_log
-from rollmill.formats._times import span, utc
 from rollmill.rollout import Child, Fidelity, Parent, Rollout, SourceMeta, ToolCall, add_usage
 
 NAME = "claude_code"
@@ -120,7 +119,6 @@ class _Session:
         self.file = file
         self.log = log
         self.ledger = log.ledger()
-        self.classes: dict[int, str] = {}
         self.tree = self._sorted(log.records)
         self.is_agent_file = file.path.name.startswith("agent-")
         self.session_id = self._session_id()
@@ -200,15 +198,11 @@ class _Session:
 
     def _close_ledger(self) -> None:
         counts = self.ledger.records
-        lost = []
-        for record in self.tree:
-            if not record.is_conversation:
-                counts.metadata += record.type in TREE_TYPES
-            elif (found := self.classes.get(id(record))) is None:
-                counts.abandoned += 1
-                lost.append(record)
-            else:
-                setattr(counts, found, getattr(counts, found) + 1)
+        turns = [record for record in self.tree if record.is_conversation]
+        for fate, number in Counter(record.fate or "abandoned" for record in turns).items():
+            setattr(counts, fate, getattr(counts, fate) + number)
+        counts.metadata += sum(record.type in TREE_TYPES for record in self.tree) - len(turns)
+        lost = [record for record in turns if not record.fate]
         usages = {r.message_key: usage_of(r) for r in lost if r.is_model_output}
         given_up = [usage for usage in usages.values() if usage is not None]
         self.ledger.abandoned_usage = add_usage(given_up) if given_up else None
@@ -223,14 +217,22 @@ class _Session:
         """Each row's thread, branch and messages, and what its trace id ends in."""
         for thread in ([main] if main else []) + sidechains:
             live = thread.live_branch()
-            yield thread, live, self._build(thread, live, self.classes), ""
+            yield thread, live, self._build(thread, live), ""
             if self.file.branches == "all":
                 for n, branch in enumerate(thread.abandoned_branches(live), 1):
-                    yield thread, branch, self._build(thread, branch, {}), f"#b{n}"
+                    yield thread, branch, self._build_aside(thread, branch), f"#b{n}"
 
-    def _build(self, thread: Thread, branch: Branch, classes: dict[int, str]) -> Conversation:
+    def _build(self, thread: Thread, branch: Branch) -> Conversation:
         is_sub_agent = self.is_agent_file or thread.root is not None
-        return build(branch.records, self.file, self.session_id, is_sub_agent, classes)
+        return build(branch.records, self.file, self.session_id, is_sub_agent)
+
+    def _build_aside(self, thread: Thread, branch: Branch) -> Conversation:
+        """An abandoned branch is read, and its records stay abandoned in the ledger."""
+        fates = [record.fate for record in branch.records]
+        conversation = self._build(thread, branch)
+        for record, fate in zip(branch.records, fates, strict=True):
+            record.fate = fate
+        return conversation
 
     # Rows
 
@@ -239,7 +241,7 @@ class _Session:
         agent_id = self._agent_id(thread) if is_sub_agent else None
         name = agent_id or (thread.root.uuid if thread.root else None)
         trace_id = f"{self.session_id}:{name}" if is_sub_agent else self.session_id
-        started_at, ended_at = span(conversation.times)
+        started_at, ended_at = conversation.span
         cwd = next((record.cwd for record in thread.records if record.cwd), None)
         entry = self._index_entry()
         return Rollout(

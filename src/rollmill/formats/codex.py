@@ -11,6 +11,7 @@ row. The rules and their evidence: ``docs/formats.md``.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -27,7 +28,7 @@ from rollmill.formats._codex_turns import Said, Turns
 from rollmill.formats._conversation import first_line_title, sum_up
 from rollmill.formats._jsonl import Log, open_bytes, read_log
 from rollmill.formats._lift import lift
-from rollmill.formats._times import span, utc
+from rollmill.formats._times import span
 from rollmill.rollout import Fidelity, Parent, Rollout, SourceMeta, add_usage
 
 NAME = "codex"
@@ -136,14 +137,13 @@ class _Thread:
         self.file = file
         self.log = log
         self.ledger = log.ledger()
-        self.classes: dict[int, str] = {}
         self.header = next((r for r in log.records if r.type == "session_meta" and r.payload is not None), None)
         self.meta = self._meta_item()
         self.forked_from: str | None = None
         self.replayed = self._replayed()
         self.is_sub_agent = isinstance(self.meta.source, dict) and "subagent" in self.meta.source
         self.thread_name: str | None = None
-        self.turns = Turns(file, self._said(), self.is_sub_agent, self.classes)
+        self.turns = Turns(file, self._said(), self.is_sub_agent)
 
     def rollouts(self) -> list[Rollout]:
         for record in self.log.records:
@@ -210,7 +210,7 @@ class _Thread:
     def _take(self, record: Record) -> None:
         item = record.payload or record
         if record.line in self.replayed and record is not self.header:
-            self.classes[id(record)] = "replayed"
+            record.fate = "replayed"
             self.turns.replayed(record, item)
         elif record is self.header:
             self._take_header(record, item)
@@ -223,14 +223,12 @@ class _Thread:
         elif record.type == "compacted":
             self.turns.compacted(record, item)
         elif record.type in ENVELOPES:
-            self.classes[id(record)] = "metadata"
             if record.type == "turn_context":
                 self.turns.model = item.model or self.turns.model
         else:
             self._unknown(record, record.type)
 
     def _take_header(self, record: Record, item: Item) -> None:
-        self.classes[id(record)] = "metadata"
         given = item.base_instructions
         text = given if isinstance(given, str) else given.text if given else None
         if text:
@@ -238,28 +236,23 @@ class _Thread:
             self.ledger.system_prompt = True
 
     def _take_bare(self, record: Record) -> None:
-        if record.record_type is not None and record.type is None:
-            self.classes[id(record)] = "metadata"
-        elif record.type in ITEM_TYPES:
+        if record.type in ITEM_TYPES:
             self._take_item(record, record)
-        else:
+        elif record.record_type is None or record.type is not None:
             self._unknown(record, record.type)
 
     def _take_item(self, record: Record, item: Item) -> None:
         if self.turns.take_item(record, item):
             return
-        if item.type in ITEM_TYPES:
-            self.classes[id(record)] = "metadata"
-        else:
+        if item.type not in ITEM_TYPES:
             self._unknown(record, item.type)
 
     def _unknown(self, record: Record, name: str | None) -> None:
-        self.classes[id(record)] = "unknown"
+        record.fate = "unknown"
         name = name or "(no type)"
         self.ledger.unknown_types[name] = self.ledger.unknown_types.get(name, 0) + 1
 
     def _take_event(self, record: Record, item: Item) -> None:
-        self.classes[id(record)] = "metadata"
         turns, said = self.turns, self.turns.said
         kind = item.type
         if kind == "token_count":
@@ -272,7 +265,7 @@ class _Thread:
             self._told(record, item.text, said.reasoning_items, None)
         elif kind == "agent_reasoning_raw_content" and item.text:
             if not turns.raw_reasoning(record, item.text):
-                self.classes[id(record)] = "duplicate"
+                record.fate = "duplicate"
         elif kind == "item_completed" and item.item is not None:
             self._take_turn_item(record, item)
         elif kind == "turn_aborted":
@@ -291,7 +284,7 @@ class _Thread:
         if not text:
             return
         if items:
-            self.classes[id(record)] = "duplicate" if _repeats(text, items) else "metadata"
+            record.fate = "duplicate" if _repeats(text, items) else "metadata"
         elif as_item is None:
             self.turns.take_item(record, Item(type="reasoning", summary=[Part("summary_text", text)]))
         else:
@@ -315,16 +308,15 @@ class _Thread:
 
     def _tell(self, record: Record, text: str, items: set[str], item: Item) -> None:
         if items:
-            self.classes[id(record)] = "duplicate"
+            record.fate = "duplicate"
         elif text:
             self.turns.take_item(record, item)
 
     def _close_ledger(self) -> None:
         counts = self.ledger.records
         counts.total = len(self.log.records) + counts.unknown + counts.unreadable
-        for record in self.log.records:
-            found = self.classes[id(record)]
-            setattr(counts, found, getattr(counts, found) + 1)
+        for fate, number in Counter(record.fate for record in self.log.records).items():
+            setattr(counts, fate, getattr(counts, fate) + number)
         self.ledger.companions_read = self.file.companions_read
         self.ledger.companions_missing = self.file.companions_missing
         self.ledger.compactions = self.turns.compactions
@@ -336,8 +328,8 @@ class _Thread:
 
     def _rollout(self, messages: Sequence[Any]) -> Rollout:
         trace_id = self._trace_id()
-        header_time = utc(self.meta.timestamp)
-        started_at, ended_at = span([*self.turns.times, *([header_time] if header_time else [])])
+        in_row = [record.timestamp for record in self.log.records if record.fate in ("used", "merged")]
+        started_at, ended_at = span([*in_row, self.meta.timestamp])
         cwd = self.meta.cwd or _environment_cwd(messages)
         return Rollout(
             trace_id=trace_id,
