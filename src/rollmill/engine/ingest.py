@@ -1,0 +1,317 @@
+"""From folders of rollouts to a file of rows: read, filter, write, with as many processes as asked for.
+
+Tasks go out in the manifest's order and their rows come back in it, so that the output does not depend on how many
+workers there are. No more tasks are under way than keep the workers busy: memory does not grow with the data.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollmill.engine.tasks import Plan, Result, Worker, tasks
+from rollmill.errors import ConfigError, RollmillError
+from rollmill.seeds.discovery import ManifestRow
+from rollmill.seeds.rollout_reader import AgentRolloutSeedReader
+from rollmill.seeds.selection import PartitionBlock, select
+from rollmill.seeds.source import AgentRolloutSeedSource
+from rollmill.seeds.summary import OnError, ReadSummary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TASKS_PER_WORKER = 2
+"""Tasks under way for each worker: one that it works on and one that waits for it."""
+SHOWN_PROBLEMS = 10
+
+
+@dataclass
+class Progress:
+    """How far a run is. Bytes are those of the files, as they lie on the disk."""
+
+    files_total: int
+    bytes_total: int
+    files_done: int = 0
+    bytes_done: int = 0
+    rows: int = 0
+    problems: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class IngestSummary:
+    """What a run did. ``files_seen == files_read + skipped + problems with a file + files_left``."""
+
+    reading: ReadSummary = field(default_factory=ReadSummary)
+    rows: int = 0
+    """Rows written."""
+    rows_filtered: int = 0
+    """Rows the ``where`` condition left out."""
+    rows_over_limit: int = 0
+    """Rows that were read and not written, because ``limit`` was reached."""
+    paths: list[Path] = field(default_factory=list)
+    media: Path | None = None
+    seconds: float = 0.0
+
+    @property
+    def files_seen(self) -> int:
+        return self.reading.files
+
+    @property
+    def files_read(self) -> int:
+        return self.reading.read
+
+    @property
+    def files_left(self) -> int:
+        return self.reading.left
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        return dict(self.reading.skipped)
+
+    @property
+    def problems(self) -> list[Any]:
+        return self.reading.problems
+
+    @property
+    def collisions(self) -> dict[str, int]:
+        """How many rows each trace_id has that came more than once."""
+        return {trace_id: len(paths) for trace_id, paths in self.reading.collisions.items()}
+
+    @property
+    def media_stored(self) -> int:
+        return len(self.reading.media)
+
+    @property
+    def bytes_read(self) -> int:
+        return self.reading.bytes
+
+    def lines(self) -> list[str]:
+        """The counts for people, so that they add up on the screen."""
+        lines = [_counted(self.files_seen, "file seen", "files seen")]
+        lines += [f"  {count} skipped: {reason}" for reason, count in sorted(self.skipped.items())]
+        lines += [f"  {count} not readable: {kind}" for kind, count in sorted(self.reading.problem_kinds.items())]
+        if self.files_left:
+            lines.append(f"  {self.files_left} left when the limit was reached")
+        lines.append(f"  {self.files_read} read, {_counted(self.reading.rows, 'row', 'rows')}")
+        lines += [f"  {n} {text}" for n, text in self._rows_not_written() if n]
+        lines.append(f"{_counted(self.rows, 'row', 'rows')} written to {', '.join(map(str, self.paths)) or 'nothing'}")
+        if self.media_stored:
+            lines.append(f"{_counted(self.media_stored, 'medium', 'media')} stored in {self.media}")
+        if self.collisions:
+            lines.append(f"{_counted(len(self.collisions), 'trace_id has', 'trace_ids have')} more than one row:")
+            lines += [f"  {trace_id}: {count} rows" for trace_id, count in list(self.collisions.items())[:5]]
+        shown = self.problems[:SHOWN_PROBLEMS]
+        return lines + [f"problem: {problem}" for problem in shown] + self._more_problems()
+
+    def _rows_not_written(self) -> list[tuple[int, str]]:
+        return [(self.rows_filtered, "rows left out by --where"), (self.rows_over_limit, "rows beyond --limit")]
+
+    def _more_problems(self) -> list[str]:
+        more = len(self.problems) - SHOWN_PROBLEMS
+        return [f"… and {_counted(more, 'problem', 'problems')} more (--json lists all)"] if more > 0 else []
+
+    def to_dict(self) -> dict[str, Any]:
+        """The counts as plain data."""
+        return {
+            "files_seen": self.files_seen,
+            "files_read": self.files_read,
+            "files_left": self.files_left,
+            "skipped": self.skipped,
+            "problems": [vars(problem) for problem in self.problems],
+            "rows_read": self.reading.rows,
+            "rows_filtered": self.rows_filtered,
+            "rows_over_limit": self.rows_over_limit,
+            "rows": self.rows,
+            "collisions": self.reading.collisions,
+            "media_stored": self.media_stored,
+            "media": str(self.media) if self.media_stored else None,
+            "paths": [str(path) for path in self.paths],
+            "bytes_read": self.bytes_read,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def ingest(
+    source: AgentRolloutSeedSource | Sequence[AgentRolloutSeedSource],
+    output: Path,
+    *,
+    limit: int | None = None,
+    shuffle: bool = False,
+    seed: int | None = None,
+    partition: PartitionBlock | None = None,
+    where: str | None = None,
+    workers: int = 1,
+    media: Path | None = None,
+    on_error: OnError = "record",
+    progress: Callable[[Progress], None] | None = None,
+) -> IngestSummary:
+    """Write the rows of one or several sources to ``output`` (``.parquet``, ``.jsonl``, or a folder).
+
+    ``partition`` and ``shuffle`` select and order files, ``limit`` counts rows written, ``where`` is a condition in
+    DuckDB's SQL over a row's columns. Embedded media go to ``media``, by default beside the output. Raises
+    ``ConfigError`` and ``SeedReaderError`` for what the user can fix, before the output is touched where possible.
+    """
+    from rollmill.engine.outputs import media_folder, open_output
+
+    started = time.monotonic()
+    check_where(where)
+    sources = [source] if isinstance(source, AgentRolloutSeedSource) else list(source)
+    media = media or media_folder(output)
+    summary = IngestSummary(media=media)
+    jobs = [_job(each, summary.reading, shuffle, seed, partition, media, on_error, where) for each in sources]
+    state = Progress(sum(len(rows) for _, rows in jobs), sum(row["size"] for _, rows in jobs for row in rows))
+    target = open_output(output)
+    try:
+        for plan, rows in jobs:
+            for result in _results(plan, rows, workers):
+                _take(result, summary, target, limit)
+                _report(state, summary, started, progress)
+                if summary.rows == limit:
+                    break
+        target.close()
+    except BaseException:
+        target.discard()
+        raise
+    summary.paths = target.paths
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def check_where(where: str | None) -> None:
+    """Raise ``ConfigError`` with DuckDB's words when the condition is no SQL over the columns of a row."""
+    if where is None:
+        return
+    import duckdb
+
+    from rollmill.engine.tasks import matching
+    from rollmill.rows import record_batch
+
+    try:
+        matching(record_batch([]), where)
+    except duckdb.Error as error:
+        raise ConfigError(f"the where condition {where!r} does not work: {error}") from error
+
+
+def _job(
+    source: AgentRolloutSeedSource,
+    reading: ReadSummary,
+    shuffle: bool,
+    seed: int | None,
+    partition: PartitionBlock | None,
+    media: Path,
+    on_error: OnError,
+    where: str | None,
+) -> tuple[Plan, list[ManifestRow]]:
+    """What to read of one source, and how. Its discovery is counted."""
+    reader = AgentRolloutSeedReader()
+    reader.attach(source)
+    discovery = reader.discovered()
+    found = reader.manifest_rows()
+    rows = select(found, partition.to_index_range(len(found)) if partition else None, shuffle, seed)
+    reading.add_discovery(discovery, selected=len(rows))
+    return Plan(discovery.root, source.recursive, source.branches, media, on_error, where), rows
+
+
+def _take(result: Result, summary: IngestSummary, target: Any, limit: int | None) -> None:
+    """Write a task's rows, up to the limit, and add its counts."""
+    summary.reading.merge(result.summary)
+    summary.rows_filtered += result.filtered
+    for batch in result.batches:
+        kept = _up_to(batch, None if limit is None else limit - summary.rows)
+        summary.rows += kept.num_rows
+        summary.rows_over_limit += batch.num_rows - kept.num_rows
+        target.write(kept)
+
+
+def _up_to(batch: pa.RecordBatch, rows: int | None) -> pa.RecordBatch:
+    return batch if rows is None or batch.num_rows <= rows else batch.slice(0, rows)
+
+
+def _report(
+    state: Progress, summary: IngestSummary, started: float, progress: Callable[[Progress], None] | None
+) -> None:
+    if progress is not None:
+        state.files_done = state.files_total - summary.files_left
+        state.bytes_done = summary.bytes_read
+        state.rows, state.problems = summary.rows, len(summary.problems)
+        state.seconds = time.monotonic() - started
+        progress(state)
+
+
+# Workers
+
+
+def _results(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[Result]:
+    """The tasks' results in order, worked out here or by worker processes."""
+    if workers <= 1 or len(rows) < 2:
+        worker = Worker(plan)
+        yield from map(worker.process, tasks(rows))
+    else:
+        yield from _from_processes(plan, rows, workers)
+
+
+def _from_processes(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[Result]:
+    waiting: deque[Future[Result]] = deque()
+    with _pool(plan, workers) as pool:
+        try:
+            for task in tasks(rows):
+                waiting.append(pool.submit(_process, task))
+                if len(waiting) >= workers * TASKS_PER_WORKER:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise RollmillError(
+                "a worker process died, killed perhaps for its memory; run again with fewer --workers"
+            ) from error
+
+
+@contextmanager
+def _pool(plan: Plan, workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes, all stopped at the end whatever happened."""
+    context = multiprocessing.get_context("forkserver" if "forkserver" in _start_methods() else "spawn")
+    if hasattr(context, "set_forkserver_preload"):
+        context.set_forkserver_preload(["rollmill.engine.preload"])
+    pool = ProcessPoolExecutor(workers, context, _begin, (plan,))
+    try:
+        yield pool
+    finally:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+
+def _start_methods() -> list[str]:
+    return multiprocessing.get_all_start_methods()
+
+
+_worker: Worker | None = None
+
+
+def _begin(plan: Plan) -> None:
+    """Make this process a worker. Ctrl-C is for the process that started it."""
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _worker = Worker(plan)
+
+
+def _process(manifest_rows: list[ManifestRow]) -> Result:
+    assert _worker is not None
+    return _worker.process(manifest_rows)
