@@ -6,9 +6,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rollmill.errors import DetectionError
 from rollmill.files import FoundFile, walk
@@ -32,14 +33,18 @@ def detect(path: str | os.PathLike[str]) -> str:
         return _one_of(_formats_in_folder(looked_at), looked_at, f"the first {MAX_FILES} JSON files in it")
     if not looked_at.exists():
         raise DetectionError(f"{looked_at} does not exist, so its format cannot be told; give a file or folder")
-    records = first_records(looked_at)
+    try:
+        records = first_records(looked_at)
+    except OSError as error:
+        raise DetectionError(f"{looked_at} cannot be read: {error}; check its permissions") from error
     return _one_of(set(_matching(records)), looked_at, _described(records))
 
 
 def _formats_in_folder(folder: Path) -> set[str]:
     found: set[str] = set()
     for file in islice(filter(_may_hold_rollouts, walk(folder)), MAX_FILES):
-        found.update(_matching(first_records(folder / file.relative_path)))
+        with suppress(OSError):
+            found.update(_matching(first_records(folder / file.relative_path)))
     return found
 
 
@@ -64,49 +69,61 @@ def _described(records: list[Any]) -> str:
     if not records:
         return "its first 1 MB, in which no JSON value could be read"
     first = records[0]
-    keys = f"the first has the keys {', '.join(list(first)[:8])}" if isinstance(first, dict) else f"the first is {first!r:.80}"
+    keys = (
+        f"the first has the keys {', '.join(list(first)[:8])}"
+        if isinstance(first, dict)
+        else f"the first is {first!r:.80}"
+    )
     return f"its first {len(records)} records, {keys}"
 
 
 def first_records(path: Path) -> list[Any]:
     """The JSON values at a file's start, at most 20: lines of JSONL, or one document. Bytes that are no JSON are passed
-    over, and a document longer than the prefix is closed where it was cut. Empty when it cannot be read."""
-    try:
-        with open_bytes(path) as file:
-            prefix = _read(file)
-    except Exception as error:
-        if isinstance(error, OSError) or type(error).__name__ == "ZstdError":
-            return []
-        raise
+    over; a document longer than the prefix is closed where it was cut. Raises ``OSError``."""
+    with open_bytes(path) as file:
+        prefix = _read(file)
     text = prefix.decode("utf-8-sig", "replace")
-    if not (records := list(islice(_values(text), MAX_RECORDS))) and len(prefix) == PREFIX_BYTES:
-        records = _cut_document(text)
-    return records
+    records = list(islice(_values(text), MAX_RECORDS))
+    return records if records or len(prefix) < PREFIX_BYTES else _cut_document(text)
 
 
-def _read(file: Any) -> bytes:
+def _read(file: BinaryIO) -> bytes:
     """The first bytes; a raw or decompressing file may give fewer at a time than it is asked for."""
-    parts, size = [], 0
-    while size < PREFIX_BYTES and (part := file.read(PREFIX_BYTES - size)):
-        parts.append(part)
-        size += len(part)
+    parts: list[bytes] = []
+    size = 0
+    with _broken_compression_ends():
+        while size < PREFIX_BYTES and (part := file.read(PREFIX_BYTES - size)):
+            parts.append(part)
+            size += len(part)
     return b"".join(parts)
 
 
+@contextmanager
+def _broken_compression_ends() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # By its name: zstandard is imported only where a compressed file is met.
+        if type(error).__name__ != "ZstdError":
+            raise
+
+
 _DECODER = json.JSONDecoder()
+_VALUE = re.compile(r"[^\s\0]")
+_LINE_WITH_VALUE = re.compile(r"(?<=\n)[{\[]")
+"""Not indented: after a value that does not decode, the inner lines of a cut document must not pass for records."""
 
 
 def _values(text: str) -> Iterator[Any]:
-    position = 0
-    while (start := re.compile(r"[^\s\0]").search(text, position)) is not None:
+    start = _VALUE.search(text)
+    while start is not None:
         try:
-            value, position = _DECODER.raw_decode(text, start.start())
+            value, end = _DECODER.raw_decode(text, start.start())
         except (ValueError, RecursionError):
-            position = text.find("\n", start.start())
-            if position < 0:
-                return
+            start = _LINE_WITH_VALUE.search(text, start.end())
         else:
             yield value
+            start = _VALUE.search(text, end)
 
 
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)

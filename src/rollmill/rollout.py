@@ -1,4 +1,4 @@
-"""What one agent did in one thread: ``Rollout``, its ``Message``s, and the ``Fidelity`` ledger that says what is missing.
+"""What one agent did in one thread: ``Rollout``, its ``Message``s, and the ``Fidelity`` ledger of what is missing.
 
 Format modules build these; everything after them reads only these. ``docs/rows.md`` explains every field with its
 source in each format. The structs are plain data (msgspec, no garbage-collector tracking): making one costs a

@@ -6,44 +6,18 @@ in says so. What each record became stands in its ``fate``, for the ledger.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rollmill.formats import RolloutFile
-from rollmill.formats._claude_records import ContentBlock, Record, Source, ToolUseResult
+from rollmill.formats._claude_blocks import Blocks
+from rollmill.formats._claude_origin import by_origin, known_opening
+from rollmill.formats._claude_records import ContentBlock, Record, ToolUseResult
 from rollmill.formats._conversation import answered_in_place, json_text, strongest, unusual_order
-from rollmill.formats._jsonl import source_objects
-from rollmill.formats._lift import embedded
 from rollmill.formats._times import span, utc
-from rollmill.rollout import Block, Child, Extra, Function, Media, Message, Origin, Thinking, ToolCall, Usage
+from rollmill.rollout import Block, Child, Extra, Function, Message, Origin, Thinking, ToolCall, Usage
 
 _USUAL_STOPS = (None, "end_turn", "tool_use", "stop_sequence")
-_PERSISTED = "<persisted-output>"
-_SAVED_AS = re.compile(r"saved to: .*?([^/\\\n]+\.txt)")
-_KINDS: tuple[tuple[str, Origin, str], ...] = (
-    ("<command-name>", "human", "command"),
-    ("<command-message>", "human", "command"),
-    ("<command-args>", "human", "command"),
-    ("<local-command-stdout>", "harness", "command_output"),
-    ("<local-command-stderr>", "harness", "command_output"),
-    ("<bash-input>", "human", "bash"),
-    ("<bash-stdout>", "harness", "command_output"),
-    ("<bash-stderr>", "harness", "command_output"),
-    ("<system-reminder>", "harness", "system_reminder"),
-    ("<task-notification>", "harness", "task_notification"),
-    ("<bash-notification>", "harness", "task_notification"),
-    ("<ide_", "harness", "ide"),
-    ("<session-start-hook>", "harness", "hook"),
-    ("<user-prompt-submit-hook>", "harness", "hook"),
-    ("<tick>", "harness", "injected"),
-    ("<goal>", "harness", "injected"),
-    ("[Request interrupted by user", "harness", "interrupt"),
-    ("This session is being continued", "harness", "compact_summary"),
-    ("<teammate-message", "harness", "teammate"),
-    ("Implement the following plan:", "harness", "plan"),
-)
 
 
 @dataclass
@@ -60,9 +34,7 @@ class Conversation:
     undecodable_media: int = 0
 
 
-def build(
-    records: Sequence[Record], file: RolloutFile, session_id: str, is_sub_agent: bool
-) -> Conversation:
+def build(records: Sequence[Record], file: RolloutFile, session_id: str, is_sub_agent: bool) -> Conversation:
     """The conversation of one branch."""
     builder = _Builder(file, session_id, is_sub_agent)
     for record in records:
@@ -93,8 +65,7 @@ class _Builder:
     """Holds the messages of one branch while its records pass."""
 
     def __init__(self, file: RolloutFile, session_id: str, is_sub_agent: bool) -> None:
-        self.file = file
-        self.session_id = session_id
+        self.blocks = Blocks(file, session_id)
         self.task_expected = is_sub_agent
         self.conversation = Conversation()
         self.messages = self.conversation.messages
@@ -105,7 +76,6 @@ class _Builder:
         self.segment_is_new = True
         self.answered: set[str] = set()
         self.nameless_calls: list[str] = []
-        self.odd_blocks: list[tuple[Block, Record, int]] = []
 
     def take(self, record: Record) -> None:
         if record.type == "assistant" and record.message is not None:
@@ -122,9 +92,11 @@ class _Builder:
     def finish(self) -> Conversation:
         for message, lines in self.assistants:
             self._fill(message, lines)
-        self._spell_out_odd_blocks()
+        self.blocks.spell_out_odd()
         self.conversation.messages = answered_in_place(self.messages)
         self.conversation.span = span(self.times)
+        self.conversation.truncated_outputs = self.blocks.truncated_outputs
+        self.conversation.undecodable_media = self.blocks.undecodable_media
         return self.conversation
 
     def _add(self, message: Message, record: Record) -> None:
@@ -149,16 +121,15 @@ class _Builder:
             record.fate = "metadata"
             self.conversation.api_errors += bool(record.isApiErrorMessage)
             return
-        self.nameless_calls += [call_id(record, n) for n, b in enumerate(record.blocks()) if _is_nameless_call(b)]
+        for position, block in enumerate(record.blocks()):
+            if block.id is None and _is_nameless_call(block):
+                self.nameless_calls.append(call_id(record, position))
         key = record.message_key
         if (lines := self.lines.get(key)) is not None:
             lines.append(record)
             return
         self.lines[key] = lines = [record]
-        model = record.message.model if record.message else None
-        extra = Extra(
-            id=_own_id(key), origin="model", timestamp=utc(record.timestamp), model=model, line=record.line, segment=self.segment
-        )
+        extra = Extra(_own_id(key), "model", segment=self.segment)
         message = Message("assistant", [], extra=extra)
         self.assistants.append((message, lines))
         self._add(message, record)
@@ -166,25 +137,29 @@ class _Builder:
     def _fill(self, message: Message, lines: list[Record]) -> None:
         if len(lines) > 1:
             lines.sort(key=_line)
-            message.extra.line = lines[0].line
-            message.extra.timestamp = utc(lines[0].timestamp)
         content = _AssistantContent(message, self)
-        for n, line in enumerate(lines):
-            fate = content.take(line)
-            if n:
-                line.fate = fate
-                self.times.append(line.timestamp)
-        lines[0].fate = "used"
+        for line in lines:
+            line.fate = content.take(line)
+        self.times += [line.timestamp for line in lines[1:]]
+        first, extra = lines[0], message.extra
+        first.fate = "used"
+        extra.timestamp, extra.line = utc(first.timestamp), first.line
+        if first.message is not None:
+            extra.model = first.message.model
         content.close()
-        message.extra.usage = next((u for line in reversed(lines) if (u := usage_of(line)) is not None), None)
-        stop = next((s for line in reversed(lines) if line.message and (s := line.message.stop_reason)), None)
-        if stop not in _USUAL_STOPS:
-            message.extra.other = json_text({"stop_reason": stop})
+        for line in reversed(lines):
+            if extra.usage is None:
+                extra.usage = usage_of(line)
+            if extra.other is None and line.message is not None and line.message.stop_reason not in _USUAL_STOPS:
+                extra.other = json_text({"stop_reason": line.message.stop_reason})
 
     # Users: results first, then what else the record says
 
     def _user(self, record: Record) -> None:
         blocks = record.blocks()
+        if len(blocks) == 1 and blocks[0].type == "tool_result":
+            self._only_result(blocks[0], record)
+            return
         results = [block for block in blocks if block.type == "tool_result"]
         rest = [block for block in blocks if block.type != "tool_result"] if results else blocks
         messages = [message for block in results if (message := self._result(block, record)) is not None]
@@ -197,6 +172,12 @@ class _Builder:
                 message.extra.part = part
         for message in messages:
             self._add(message, record)
+
+    def _only_result(self, block: ContentBlock, record: Record) -> None:
+        if (message := self._result(block, record)) is not None:
+            self._add(message, record)
+        else:
+            record.fate = "duplicate"
 
     def _result(self, block: ContentBlock, record: Record) -> Message | None:
         """The tool message; None when the call has its result already."""
@@ -215,41 +196,12 @@ class _Builder:
         twin = record.toolUseResult
         if isinstance(twin, ToolUseResult) and twin.agentId:
             self.conversation.children.append(Child(twin.agentId, call_id))
-        return Message("tool", self._result_content(block.content), None, [], call_id, extra)
-
-    def _result_content(self, content: Any) -> list[Block]:
-        if isinstance(content, str):
-            text = self._whole_output(content) if content.startswith(_PERSISTED) else content
-            return [Block("text", text)] if text else []
-        if isinstance(content, list):
-            return [self._result_block(item) for item in content]
-        return [] if content is None else [Block("json", json_text(content))]
-
-    def _result_block(self, item: Any) -> Block:
-        if isinstance(item, dict):
-            text = item.get("text")
-            if item.get("type") == "text" and isinstance(text, str):
-                return Block("text", self._whole_output(text) if text.startswith(_PERSISTED) else text)
-            source = item.get("source")
-            if item.get("type") in _MEDIA_TYPES and isinstance(source, dict):
-                return self._media(item["type"], _source(source), json_text(item))
-            return Block(str(item.get("type") or "json"), json_text(item))
-        return Block("text", item) if isinstance(item, str) else Block("json", json_text(item))
-
-    def _whole_output(self, preview: str) -> str:
-        """The spilled output's own file instead of its preview, when it is there."""
-        name = found[1] if (found := _SAVED_AS.search(preview)) else ""
-        session = self.file.path.parent / self.session_id
-        if not session.is_dir():
-            session = self.file.path.parent.parent
-        data = self.file.companion(session / "tool-results" / name, f"tool-results/{name}") if name else None
-        self.conversation.truncated_outputs += data is None
-        return preview if data is None else data.decode("utf-8", "replace")
+        return Message("tool", self.blocks.of_result(block.content), None, [], call_id, extra)
 
     def _prompts(self, record: Record, blocks: list[ContentBlock]) -> list[Message]:
         """One message, or several when only some of the blocks are injected text."""
         flagged = self.task_expected or record.isCompactSummary or record.isMeta
-        groups = [blocks] if flagged or len(blocks) < 2 else _by_origin(blocks)
+        groups = [blocks] if flagged or len(blocks) < 2 else by_origin(blocks)
         return [self._prompt(record, group) for group in groups]
 
     def _prompt(self, record: Record, blocks: list[ContentBlock]) -> Message:
@@ -268,7 +220,7 @@ class _Builder:
             segment=self.segment,
         )
         positions = {id(block): n for n, block in enumerate(record.blocks())}
-        content = [self.block(block, record, positions.get(id(block), 0)) for block in blocks]
+        content = [self.blocks.of(block, record, positions.get(id(block), 0)) for block in blocks]
         return Message("user", [block for block in content if block.text != "" or block.type != "text"], extra=extra)
 
     def _queued_prompt(self, record: Record) -> None:
@@ -288,7 +240,7 @@ class _Builder:
             return "harness", "compact_summary"
         if record.isMeta:
             return "harness", "caveat" if text.startswith(("<local-command-caveat>", "Caveat:")) else "meta"
-        if (known := _known_opening(text)) is not None:
+        if (known := known_opening(text)) is not None:
             return known
         if record.planContent:
             return "harness", "plan"
@@ -296,39 +248,6 @@ class _Builder:
         if stated in (None, "human", "cli", "user"):
             return "human", None
         return "harness", "task_notification" if stated == "task-notification" else "injected"
-
-    # Blocks
-
-    def block(self, block: ContentBlock, record: Record, position: int) -> Block:
-        """A text or media block, or any other with its source JSON."""
-        if block.type == "text":
-            return Block("text", block.text or "")
-        if block.type in _MEDIA_TYPES and block.source is not None:
-            return self._media(block.type, block.source, None, (record, position))
-        return self._odd(Block(block.type or "json"), record, position)
-
-    def _media(self, kind: str, source: Source, original: str | None, place: tuple[Record, int] | None = None) -> Block:
-        name = _MEDIA_TYPES[kind]
-        if source.data is not None:
-            media = embedded(source.data, source.media_type, self.file.media)
-        else:
-            media = Media(media_type=source.media_type, url=source.url) if source.url else None
-        if media is not None:
-            return Block(name, None, media)
-        self.conversation.undecodable_media += 1
-        return Block(name, original) if place is None else self._odd(Block(name), *place)
-
-    def _odd(self, block: Block, record: Record, position: int) -> Block:
-        self.odd_blocks.append((block, record, position))
-        return block
-
-    def _spell_out_odd_blocks(self) -> None:
-        """Give the blocks that no field fits their source JSON. They are rare, so the file is read again for them."""
-        if not self.odd_blocks:
-            return
-        sources = source_objects(self.file.path, {record.line for _, record, _ in self.odd_blocks}, self.file.media)
-        for block, record, position in self.odd_blocks:
-            block.text = json_text(_source_block(sources.get(record.line, []), record, position))
 
 
 class _AssistantContent:
@@ -352,22 +271,22 @@ class _AssistantContent:
         return "merged" if len(self.order) > before else "duplicate"
 
     def _block(self, block: ContentBlock, record: Record, position: int) -> None:
-        kind = block.type
+        kind, content = block.type, self.message.content
         if kind == "text":
-            if block.text and all(known.text != block.text for known in self.message.content):
-                self.message.content.append(Block("text", block.text))
+            if block.text and not (content and any(known.text == block.text for known in content)):
+                content.append(Block("text", block.text))
                 self.order.append("text")
         elif kind == "tool_use" or kind == "server_tool_use":
             self._call(block, record, position)
         elif kind == "thinking":
-            if block.thinking is None or block.thinking not in self.thoughts:
+            if not block.thinking or block.thinking not in self.thoughts:
                 self._thinking(block.thinking or "", "full" if block.thinking else "empty")
         elif kind == "redacted_thinking":
             self._thinking("", "redacted")
         elif kind.endswith("_tool_result") and block.tool_use_id:
             self._server_result(block, record)
         else:
-            self.message.content.append(self.builder.block(block, record, position))
+            content.append(self.builder.blocks.of(block, record, position))
             self.order.append("text")
 
     def _thinking(self, text: str, kind: Thinking) -> None:
@@ -379,7 +298,7 @@ class _AssistantContent:
     def _call(self, block: ContentBlock, record: Record, position: int) -> None:
         name = block.id or call_id(record, position)
         calls = self.message.tool_calls
-        if all(call.id != name for call in calls):
+        if not (calls and any(call.id == name for call in calls)):
             arguments = str(block.input, "utf-8", "replace") or "{}"
             kind = "server" if block.type == "server_tool_use" else "function"
             calls.append(ToolCall(name, Function(block.name or "", arguments), kind))
@@ -404,9 +323,6 @@ class _AssistantContent:
         self.message.extra.block_order = unusual_order(self.order)
 
 
-_MEDIA_TYPES = {"image": "image", "document": "file", "audio": "audio"}
-
-
 def _is_nameless_call(block: ContentBlock) -> bool:
     return block.type == "tool_use" and not block.id
 
@@ -421,38 +337,5 @@ def _opening(blocks: list[ContentBlock]) -> str:
     return next((block.text for block in blocks if block.type == "text" and block.text), "").lstrip()
 
 
-def _known_opening(text: str) -> tuple[Origin, str] | None:
-    return next(((origin, kind) for opening, origin, kind in _KINDS if text.startswith(opening)), None)
-
-
-def _by_origin(blocks: list[ContentBlock]) -> list[list[ContentBlock]]:
-    """Neighbouring blocks of one kind together: what the harness put in front of a prompt stands apart from it.
-    Images go with the prompt."""
-    groups: list[tuple[tuple[str, str] | None, list[ContentBlock]]] = []
-    for block in blocks:
-        kind = _known_opening((block.text or "").lstrip())
-        if groups and groups[-1][0] == kind:
-            groups[-1][1].append(block)
-        else:
-            groups.append((kind, [block]))
-    return [members for _, members in groups]
-
-
 def _line(record: Record) -> int:
     return record.line
-
-
-def _source(fields: dict[str, Any]) -> Source:
-    texts = {key: fields.get(key) for key in ("type", "media_type", "data", "url")}
-    return Source(**{key: value if isinstance(value, str) else None for key, value in texts.items()})
-
-
-def _source_block(objects: list[Any], record: Record, position: int) -> Any:
-    """The block as the log has it. Several records may share a line."""
-    for value in objects:
-        if isinstance(value, dict) and (value.get("uuid") == record.uuid or len(objects) == 1):
-            holder = value.get("message") or value.get("attachment") or {}
-            blocks = holder.get("content", holder.get("prompt"))
-            if isinstance(blocks, list) and position < len(blocks):
-                return blocks[position]
-    return None

@@ -1,7 +1,7 @@
 """Claude Code's log records, typed: only the fields that are used are decoded, the rest is skipped over.
 
-    {"parentUuid":"8e26…","isSidechain":false,"sessionId":"0ccf…","version":"2.1.15","type":"assistant","uuid":"360c…",
-     "timestamp":"2026-01-22T…Z","message":{"id":"msg_01Q6…","role":"assistant","content":[{"type":"text","text":"…"}],…}}
+{"parentUuid":"8e26…","isSidechain":false,"sessionId":"0ccf…","version":"2.1.15","type":"assistant","uuid":"360c…",
+ "timestamp":"2026-01-22T…Z","message":{"id":"msg_01Q6…","role":"assistant","content":[{"type":"text","text":"…"}],…}}
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Record(Struct, gc=False):
     fate: str = private_field("", "fate")
     type: str | None = None
     uuid: str | None = None
-    parentUuid: str | None | UnsetType = UNSET
+    parentUuid: str | UnsetType | None = UNSET
     logicalParentUuid: str | None = None
     isSidechain: bool | None = None
     sessionId: str | None = None

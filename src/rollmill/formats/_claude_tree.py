@@ -133,12 +133,7 @@ class Thread:
 def _continues(record: Record) -> bool:
     """Whether a record without parent goes on from what came before it: compactions do, answers and tool results
     must, and a writer that names no parents at all writes in order."""
-    return (
-        record.parentUuid is UNSET
-        or _compacts(record)
-        or record.type == "assistant"
-        or record.only_results
-    )
+    return record.parentUuid is UNSET or _compacts(record) or record.type == "assistant" or record.only_results
 
 
 def _compacts(record: Record) -> bool:

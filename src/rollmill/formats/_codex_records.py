@@ -8,7 +8,7 @@ Logs of before September 2025 have the items bare, without the envelope; older o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Raw, Struct
 
@@ -125,10 +125,6 @@ class Item(Struct, gc=False):
     tool_call_id: str | None = None
     reasoning: str | None = None
 
-    @property
-    def is_encrypted(self) -> bool:
-        return len(bytes(self.encrypted_content)) > len(b'""') and bytes(self.encrypted_content) != b"null"
-
 
 class Record(Item, gc=False):
     """One line: an envelope with its payload, or a bare item. ``line`` is its number, set by the reader; ``fate`` the
@@ -145,6 +141,133 @@ class Document(Struct):
 
     session: Item | None = None
     items: list[Item] | None = None
+
+
+# The usual lines once more, each with the few fields of its own type: decoding them is what takes the time. A line
+# that fits none of these is decoded as a ``Record``. Attribute names are the same in both.
+
+
+class MessageItem(Struct, gc=False, tag_field="type", tag="message"):
+    type: ClassVar[str] = "message"
+    role: str | None = None
+    content: str | list[Part] | None = None
+    phase: str | None = None
+    id: str | None = None
+
+
+class ReasoningItem(Struct, gc=False, tag_field="type", tag="reasoning"):
+    type: ClassVar[str] = "reasoning"
+    id: str | None = None
+    summary: list[Part] | None = None
+    content: list[Part] | None = None
+    encrypted_content: Raw = Raw(b"")
+
+
+class FunctionCallItem(Struct, gc=False, tag_field="type", tag="function_call"):
+    type: ClassVar[str] = "function_call"
+    id: str | None = None
+    name: str | None = None
+    arguments: Any = None
+    call_id: str | None = None
+    namespace: str | None = None
+
+
+class FunctionCallOutputItem(Struct, gc=False, tag_field="type", tag="function_call_output"):
+    type: ClassVar[str] = "function_call_output"
+    id: str | None = None
+    call_id: str | None = None
+    output: str | Part | list[Part] | None = None
+
+
+class CustomToolCallItem(Struct, gc=False, tag_field="type", tag="custom_tool_call"):
+    type: ClassVar[str] = "custom_tool_call"
+    id: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    input: Any = None
+
+
+class CustomToolCallOutputItem(Struct, gc=False, tag_field="type", tag="custom_tool_call_output"):
+    type: ClassVar[str] = "custom_tool_call_output"
+    id: str | None = None
+    call_id: str | None = None
+    output: str | Part | list[Part] | None = None
+
+
+class TokenCountEvent(Struct, gc=False, tag_field="type", tag="token_count"):
+    type: ClassVar[str] = "token_count"
+    info: TokenInfo | None = None
+
+
+class AgentMessageEvent(Struct, gc=False, tag_field="type", tag="agent_message"):
+    type: ClassVar[str] = "agent_message"
+    message: str | None = None
+    phase: str | None = None
+
+
+class UserMessageEvent(Struct, gc=False, tag_field="type", tag="user_message"):
+    type: ClassVar[str] = "user_message"
+    message: str | None = None
+
+
+class AgentReasoningEvent(Struct, gc=False, tag_field="type", tag="agent_reasoning"):
+    type: ClassVar[str] = "agent_reasoning"
+    text: str | None = None
+
+
+class TaskStartedEvent(Struct, gc=False, tag_field="type", tag="task_started"):
+    type: ClassVar[str] = "task_started"
+
+
+class TaskCompleteEvent(Struct, gc=False, tag_field="type", tag="task_complete"):
+    type: ClassVar[str] = "task_complete"
+
+
+class ExecCommandEndEvent(Struct, gc=False, tag_field="type", tag="exec_command_end"):
+    type: ClassVar[str] = "exec_command_end"
+
+
+UsualItem = (
+    MessageItem
+    | ReasoningItem
+    | FunctionCallItem
+    | FunctionCallOutputItem
+    | CustomToolCallItem
+    | CustomToolCallOutputItem
+)
+UsualEvent = (
+    TokenCountEvent
+    | AgentMessageEvent
+    | UserMessageEvent
+    | AgentReasoningEvent
+    | TaskStartedEvent
+    | TaskCompleteEvent
+    | ExecCommandEndEvent
+)
+
+
+class ResponseItemLine(Struct, gc=False, tag_field="type", tag="response_item"):
+    payload: UsualItem
+    timestamp: str | None = None
+    line: int = private_field(0, "line")
+    fate: str = private_field("metadata", "fate")
+    type: ClassVar[str] = "response_item"
+
+
+class EventLine(Struct, gc=False, tag_field="type", tag="event_msg"):
+    payload: UsualEvent
+    timestamp: str | None = None
+    line: int = private_field(0, "line")
+    fate: str = private_field("metadata", "fate")
+    type: ClassVar[str] = "event_msg"
+
+
+UsualLine = ResponseItemLine | EventLine
+
+
+def is_encrypted(content: Raw) -> bool:
+    """Whether there is any ciphertext in an ``encrypted_content`` field."""
+    return len(content) > len(b'""') and bytes(content) != b"null"
 
 
 ENVELOPES = frozenset(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from rollmill.formats._lift import has_marker, without_markers
 from rollmill.rollout import Fidelity, Message, Segment, SourceMeta, Thinking, add_usage, count_thinking
 
-_THINKING_RANK: dict[Thinking, int] = {"full": 0, "summary": 1, "redacted": 2, "encrypted": 3, "empty": 4}
+_BY_RANK: tuple[Thinking, ...] = ("full", "summary", "redacted", "encrypted", "empty")
 _IN_ORDER = {"thinking": 0, "text": 1, "call": 2}
 _encode = msgspec.json.Encoder().encode
 
@@ -36,9 +35,9 @@ def answered_in_place(messages: list[Message]) -> list[Message]:
     return ordered
 
 
-def strongest(kinds: Iterable[Thinking]) -> Thinking | None:
+def strongest(kinds: list[Thinking]) -> Thinking | None:
     """The kind that says most about a message's thinking, when its blocks are of several; None of none."""
-    return min(kinds, key=_THINKING_RANK.__getitem__, default=None)
+    return next((kind for kind in _BY_RANK if kind in kinds), None) if kinds else None
 
 
 def unusual_order(order: list[str]) -> str | None:

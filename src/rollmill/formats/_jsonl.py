@@ -25,7 +25,6 @@ from rollmill.formats._lift import LongLine, lift
 from rollmill.media import MediaStore
 from rollmill.rollout import Fidelity, Records
 
-
 CHUNK = 1 << 22
 MAX_UNREADABLE_LINES = 100
 LIFT_FROM = 1 << 16
@@ -75,11 +74,13 @@ class Log(Generic[T]):
         )
 
 
-def read_log(path: Path, decoder: msgspec.json.Decoder[T], media: MediaStore) -> Log[T]:
+def read_log(
+    path: Path, decoder: msgspec.json.Decoder[T], media: MediaStore, usual: msgspec.json.Decoder[T] | None = None
+) -> Log[T]:
     """Every record of a JSONL file. Raises ``OSError`` when it cannot be opened or read, ``UnreadableFile`` when it
-    is compressed and not readable at all."""
+    is compressed and not readable at all. ``usual`` is a decoder that is quicker and refuses unusual records."""
     log: Log[T] = Log()
-    decode, append = decoder.decode, log.records.append
+    decode, append = (usual or decoder).decode, log.records.append
     for first, lines, ended in line_chunks(path, media):
         for number, line in enumerate(lines, first):
             try:
@@ -163,6 +164,10 @@ _JSON_TYPES = {list: "array", str: "string", int: "number", float: "number", boo
 
 def _salvage(log: Log[T], line: bytes, number: int, decoder: msgspec.json.Decoder[T], last: bool) -> None:
     """Take from a refused line every record that can be read; count the rest of it as unreadable."""
+    if (record := _decoded(line, decoder)) is not None:
+        record.line = number
+        log.records.append(record)
+        return
     text = _text(log, line)
     if not text and line.strip():
         log.unreadable += 1
@@ -210,10 +215,10 @@ def _keep(log: Log[T], value: Any, source: str, number: int, decoder: msgspec.js
     log.records.append(record)
 
 
-def _decoded(source: str, decoder: msgspec.json.Decoder[T]) -> T | None:
+def _decoded(source: str | bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
     try:
         return decoder.decode(source)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -18,7 +18,8 @@ from rollmill.rollout import Media
 _MARK = f"rollmill-media-{secrets.token_hex(12)}:"
 """Differs in every process, so that no rollout can contain one."""
 _OPENING = re.compile(
-    rb'"(?:data|result)" ?: ?"(?=[A-Za-z0-9+/]{256})|"(?:image_url|url)" ?: ?"data:([\w.+-]{1,64}/[\w.+-]{1,64})[^",]{0,64};base64,'
+    rb'"(?:data|result)" ?: ?"(?=[A-Za-z0-9+/]{256})'
+    rb'|"(?:image_url|url)" ?: ?"data:([\w.+-]{1,64}/[\w.+-]{1,64})[^",]{0,64};base64,'
 )
 _LONGEST_OPENING = 400
 _WHOLE_MARK = re.compile(re.escape(_MARK) + r"([0-9a-f]{64}):(\d+):([\w/+.-]*)")

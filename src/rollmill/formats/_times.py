@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,7 +46,17 @@ def _iso(moment: datetime) -> str | None:
     return utc_moment.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-def span(times: list[Any]) -> tuple[str | None, str | None]:
+def span(times: Sequence[Any]) -> tuple[str | None, str | None]:
     """The earliest and the latest of a log's times, in UTC; (None, None) of none."""
-    texts = [text for time in times if (text := utc(time)) is not None]
-    return (min(texts), max(texts)) if texts else (None, None)
+    known = [time for time in times if time is not None]
+    if not _are_utc_alike(known):
+        known = [text for time in known if (text := utc(time)) is not None]
+    return (min(known), max(known)) if known else (None, None)
+
+
+def _are_utc_alike(times: list[Any]) -> bool:
+    """Whether all are UTC texts of one form, which sort as they are."""
+    try:
+        return set(map(len, times)) == {24} and {time[-1] for time in times} == {"Z"}
+    except TypeError:
+        return False

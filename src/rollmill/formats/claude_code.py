@@ -20,8 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from rollmill.errors import UnreadableFile
-from rollmill.files import Tree
 from rollmill.formats import FormatDefaults, RolloutFile
+from rollmill.formats._claude_companions import AgentMeta, IndexEntry, agent_meta, session_index
 from rollmill.formats._claude_messages import Conversation, build, usage_of
 from rollmill.formats._claude_records import METADATA_TYPES, TREE_TYPES, Progress, Record
 from rollmill.formats._claude_tree import Branch, Thread, threads
@@ -32,7 +32,6 @@ from rollmill.rollout import Child, Fidelity, Parent, Rollout, SourceMeta, ToolC
 NAME = "claude_code"
 PARSER = "claude_code/1"
 DEFAULTS = FormatDefaults("~/.claude/projects", "*.jsonl", "CLAUDE_CONFIG_DIR", "projects")
-INDEX_NAME = "sessions-index.json"
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _decoder = msgspec.json.Decoder(Record)
@@ -78,40 +77,6 @@ def parse_file(file: RolloutFile) -> list[Rollout]:
     return _Session(file, log).rollouts()
 
 
-class AgentMeta(Struct):
-    """A sub-agent's ``agent-<id>.meta.json``."""
-
-    agentType: str | None = None
-    description: str | None = None
-    toolUseId: str | None = None
-    parentAgentId: str | None = None
-
-
-class IndexEntry(Struct):
-    """What ``sessions-index.json`` says of a session."""
-
-    sessionId: str | None = None
-    projectPath: str | None = None
-    customTitle: str | None = None
-    summary: str | None = None
-
-
-class _Index(Struct):
-    entries: list[IndexEntry] = msgspec.field(default_factory=list)
-
-
-def session_index(tree: Tree) -> dict[str, IndexEntry]:
-    """All sessions the tree's index files speak of; an unreadable index speaks of none."""
-    entries: dict[str, IndexEntry] = {}
-    for path in tree.named(INDEX_NAME):
-        try:
-            index = msgspec.json.decode(path.read_bytes(), type=_Index)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            continue
-        entries.update({entry.sessionId: entry for entry in index.entries if entry.sessionId})
-    return entries
-
-
 class _Session:
     """One log on its way to rows: its records sorted into turns, bookkeeping and the rest."""
 
@@ -148,7 +113,9 @@ class _Session:
 
     def _sorted(self, records: list[Record]) -> list[Record]:
         """The tree's records, each uuid once: at its first place, with its last content."""
-        counts, tree, at = self.ledger.records, [], {}
+        counts = self.ledger.records
+        tree: list[Record] = []
+        at: dict[str, int] = {}
         counts.total = len(records) + counts.unknown + counts.unreadable
         for record in records:
             if record.type in TREE_TYPES and (record.message is not None or record.type not in ("user", "assistant")):
@@ -270,7 +237,8 @@ class _Session:
         return index.get(self.session_id, IndexEntry())
 
     def _meta(self, thread: Thread, branch: Branch, conversation: Conversation, is_sub_agent: bool) -> SourceMeta:
-        agent = self._agent_meta() if self.is_agent_file else AgentMeta()
+        agent = agent_meta(self.file) if self.is_agent_file else AgentMeta()
+        self.ledger.companions_read = self.file.companions_read
         meta = SourceMeta(
             PARSER,
             agent_version=next((record.version for record in thread.records if record.version), None),
@@ -298,15 +266,6 @@ class _Session:
             undecodable_media=conversation.undecodable_media,
         )
 
-    def _agent_meta(self) -> AgentMeta:
-        name = self.file.path.name.removesuffix(".jsonl") + ".meta.json"
-        data = self.file.companion(self.file.path.with_name(name))
-        self.ledger.companions_read = self.file.companions_read
-        try:
-            return msgspec.json.decode(data or b"{}", type=AgentMeta)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return AgentMeta()
-
     def _title(self, conversation: Conversation) -> str | None:
         """The user's title, else the model's, else the last prompt, a summary, the index's, the first prompt."""
         entry = self._index_entry()
@@ -326,9 +285,9 @@ class _Session:
         titles of other sessions."""
         known = {record.uuid for record in self.tree} if name == "summary" else set()
         for record in reversed(self.log.records):
-            if value := getattr(record, name):
-                if name != "summary" or record.leafUuid is None or record.leafUuid in known:
-                    return str(value)
+            value = getattr(record, name)
+            if value and (name != "summary" or record.leafUuid is None or record.leafUuid in known):
+                return str(value)
         return None
 
     def _link_sidechains(self, rollouts: list[Rollout]) -> None:

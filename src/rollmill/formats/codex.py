@@ -17,29 +17,35 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from rollmill.errors import UnreadableFile
-from rollmill.files import Tree
 from rollmill.formats import FormatDefaults, RolloutFile
+from rollmill.formats._codex_files import INDEX_NAME, read_document, thread_names
 from rollmill.formats._codex_forks import parent_id, replayed_lines
-from rollmill.formats._codex_records import ENVELOPES, ITEM_TYPES, Document, Item, Part, Record
-from rollmill.formats._codex_turns import Said, Turns
+from rollmill.formats._codex_origin import Said
+from rollmill.formats._codex_records import (
+    ENVELOPES,
+    ITEM_TYPES,
+    Item,
+    Part,
+    Record,
+    UsualLine,
+)
+from rollmill.formats._codex_turns import Turns
 from rollmill.formats._conversation import first_line_title, sum_up
-from rollmill.formats._jsonl import Log, open_bytes, read_log
-from rollmill.formats._lift import lift
+from rollmill.formats._jsonl import Log, read_log
 from rollmill.formats._times import span
 from rollmill.rollout import Fidelity, Parent, Rollout, SourceMeta, add_usage
 
 NAME = "codex"
 PARSER = "codex/1"
 DEFAULTS = FormatDefaults("~/.codex/sessions", "*.json*", "CODEX_HOME", "sessions")
-INDEX_NAME = "session_index.jsonl"
 
 _THREAD_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _CWD = re.compile(r"<cwd>([^<\n]+)</cwd>")
 _KEPT_HEADER_FIELDS = ("originator", "source", "model_provider", "history_mode", "history_base")
 _decoder = msgspec.json.Decoder(Record)
+_usual: Any = msgspec.json.Decoder(UsualLine)
 
 
 def is_handled_file(relative_path: str) -> bool:
@@ -60,7 +66,9 @@ def _is_envelope(record: Any) -> bool:
 
 
 def _is_document(record: Any) -> bool:
-    return isinstance(record, dict) and isinstance(record.get("session"), dict) and isinstance(record.get("items"), list)
+    return (
+        isinstance(record, dict) and isinstance(record.get("session"), dict) and isinstance(record.get("items"), list)
+    )
 
 
 def _is_bare(records: list[Any]) -> bool:
@@ -72,62 +80,8 @@ def parse_file(file: RolloutFile) -> list[Rollout]:
     """The one row of a rollout file; none, and the reason in ``file.skip``, when nobody said anything in it.
 
     Raises ``OSError``, and ``UnreadableFile`` when the file is no rollout, not JSON or not decompressible at all."""
-    log = _read_document(file) if file.path.name.endswith(".json") else read_log(file.path, _decoder, file.media)
+    log = read_document(file) if file.path.name.endswith(".json") else read_log(file.path, _decoder, file.media, _usual)
     return _Thread(file, log).rollouts()
-
-
-def _read_document(file: RolloutFile) -> Log[Record]:
-    """The TypeScript CLI's document as records: its header as the first, then its items, numbered from 1."""
-    with open_bytes(file.path) as raw:
-        data = lift(raw.read(), file.media)
-    try:
-        document = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=Document)
-    except msgspec.ValidationError as error:
-        raise UnreadableFile("not_a_rollout", f"{file.path} is not a Codex document: {error}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableFile("not_json", f"{file.path} is not JSON: {error}") from error
-    if document.session is None or document.items is None:
-        raise UnreadableFile("not_a_rollout", f"{file.path} has no session and items")
-    log: Log[Record] = Log()
-    log.records.append(Record(type="session_meta", payload=document.session))
-    for number, item in enumerate(document.items, 1):
-        log.records.append(Record(type="response_item", payload=item, line=number))
-    return log
-
-
-class IndexEntry(Struct):
-    """A line of ``session_index.jsonl``."""
-
-    id: str | None = None
-    thread_name: str | None = None
-
-
-def thread_names(tree: Tree) -> dict[str, str]:
-    """The names the session index gives, last one wins. The index lies in the tree, or beside ``sessions``."""
-    beside = tree.root.parent / INDEX_NAME
-    paths = [*tree.named(INDEX_NAME), *([beside] if beside.is_file() and _is_sessions(tree) else [])]
-    names: dict[str, str] = {}
-    for path in paths:
-        for line in _lines_of(path):
-            try:
-                entry = msgspec.json.decode(line, type=IndexEntry)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                continue
-            if entry.id and entry.thread_name:
-                names[entry.id] = entry.thread_name
-    return names
-
-
-def _is_sessions(tree: Tree) -> bool:
-    return tree.root.name in ("sessions", "archived_sessions")
-
-
-def _lines_of(path: Any) -> list[bytes]:
-    try:
-        data: bytes = path.read_bytes()
-    except OSError:
-        return []
-    return data.split(b"\n")
 
 
 class _Thread:
@@ -189,15 +143,12 @@ class _Thread:
     def _said(self) -> Said:
         said = Said(set(), set(), set(), set())
         for record in self.log.records:
-            item = record.payload or record
             if record.line in self.replayed and record is not self.header:
                 continue
+            item = record.payload or record
             if record.type == "event_msg":
-                if item.type == "user_message" and item.message:
-                    said.typed |= {item.message, item.message.strip()}
-                elif item.item is not None and item.item.type == "UserMessage":
-                    said.typed |= {item.item.text(), item.item.text().strip()}
-            elif item.type == "message" or item.role:
+                self._note_typed(item, said)
+            elif item.type == "message" or (item.type is None and item.role):
                 texts = said.assistant_items if item.role == "assistant" else said.user_items
                 texts.update(_texts(item.content))
             elif item.type == "reasoning":
@@ -205,21 +156,31 @@ class _Thread:
         said.typed.discard("")
         return said
 
+    def _note_typed(self, event: Item, said: Said) -> None:
+        """What a human typed, by the events that say so."""
+        if event.type == "user_message":
+            text = event.message or ""
+        elif event.type == "item_completed" and event.item is not None and event.item.type == "UserMessage":
+            text = event.item.text()
+        else:
+            return
+        said.typed |= {text, text.strip()}
+
     # Records
 
     def _take(self, record: Record) -> None:
         item = record.payload or record
-        if record.line in self.replayed and record is not self.header:
+        if self.replayed and record.line in self.replayed and record is not self.header:
             record.fate = "replayed"
             self.turns.replayed(record, item)
-        elif record is self.header:
-            self._take_header(record, item)
-        elif record.payload is None:
-            self._take_bare(record)
         elif record.type == "response_item":
             self._take_item(record, item)
         elif record.type == "event_msg":
             self._take_event(record, item)
+        elif record is self.header:
+            self._take_header(record, item)
+        elif record.payload is None:
+            self._take_bare(record)
         elif record.type == "compacted":
             self.turns.compacted(record, item)
         elif record.type in ENVELOPES:
@@ -320,7 +281,7 @@ class _Thread:
         self.ledger.companions_read = self.file.companions_read
         self.ledger.companions_missing = self.file.companions_missing
         self.ledger.compactions = self.turns.compactions
-        self.ledger.undecodable_media = self.turns.undecodable_media
+        self.ledger.undecodable_media = self.turns.blocks.undecodable_media
         if self.turns.abandoned_usages:
             self.ledger.abandoned_usage = add_usage(self.turns.abandoned_usages)
 

@@ -140,13 +140,9 @@ class FileSystemSeedReader(SeedReader[FileSystemSourceT]):
 
     def manifest_rows(self) -> list[dict[str, Any]]:
         """The manifest, built once for an attached source. Raises ``SeedReaderError`` when it is empty."""
-        if self._manifest is None:
-            context = self._context()
-            with _explained("the files below", context.root_path):
-                self._manifest = manifest_records(self.build_manifest(context=context), type(self).__name__)
-        if not self._manifest:
+        if not (manifest := self._built_manifest()):
             raise SeedReaderError(self._why_no_manifest())
-        return self._manifest
+        return manifest
 
     def create_batch_reader(
         self, *, batch_size: int, index_range: IndexRange | None = None, shuffle: bool = False, seed: int | None = None
@@ -182,6 +178,13 @@ class FileSystemSeedReader(SeedReader[FileSystemSourceT]):
     def _reset_attachment_state(self) -> None:
         self._manifest = None
         self._context_of_source = None
+
+    def _built_manifest(self) -> list[Record]:
+        if self._manifest is None:
+            context = self._context()
+            with _explained("the files below", context.root_path):
+                self._manifest = manifest_records(self.build_manifest(context=context), type(self).__name__)
+        return self._manifest
 
     def _context(self) -> SeedReaderFileSystemContext:
         self._ensure_attached()

@@ -31,7 +31,8 @@ def manifest_records(manifest: Any, reader_name: str) -> list[Record]:
 
 
 def _with_the_same_keys(rows: list[Record]) -> list[Record]:
-    if not rows or all(row.keys() == rows[0].keys() for row in rows):
+    first = list(rows[0]) if rows else []
+    if all(list(row) == first for row in rows):
         return rows
     columns = dict.fromkeys(key for row in rows for key in row)
     return [{column: row.get(column) for column in columns} for row in rows]

@@ -11,12 +11,12 @@ from rollmill.errors import SeedReaderError, UnreadableFile
 from rollmill.files import Tree
 from rollmill.formats import RolloutFile
 from rollmill.rollout import COLUMNS, Rollout
-from rollmill.seeds.bulk import Media, media_store, parse, read_rollouts, unreadable
+from rollmill.seeds.bulk import Media, media_store, parse, read_rollouts, uncollected, unreadable
 from rollmill.seeds.discovery import Discovery, ManifestRow, discover, discover_file
 from rollmill.seeds.local_files import LocalFiles
 from rollmill.seeds.reader import FileSystemSeedReader, SeedReaderFileSystemContext, existing_folder, missing
 from rollmill.seeds.source import AgentRolloutSeedSource
-from rollmill.seeds.summary import NOT_SELECTED, OnError, Problem, ReadSummary
+from rollmill.seeds.summary import OnError, Problem, ReadSummary
 
 if TYPE_CHECKING:
     from rollmill.seeds.batches import BatchReader
@@ -76,10 +76,20 @@ class AgentRolloutSeedReader(FileSystemSeedReader[AgentRolloutSeedSource]):
         except (OSError, UnreadableFile) as error:
             raise unreadable(file, Problem.of(error, relative_path)) from error
 
-    def read_rollouts(self, manifest_rows: Sequence[ManifestRow] | None = None) -> Iterator[Rollout]:
-        """The rollouts of the given manifest rows (of all), one file at a time; ``summary`` begins anew."""
+    def discovered(self) -> Discovery:
+        """What lies in the folder, looked at once; no error when there is nothing to read."""
+        self._built_manifest()
+        assert self.discovery is not None
+        return self.discovery
+
+    def read_rollouts(
+        self, manifest_rows: Sequence[ManifestRow] | None = None, summary: ReadSummary | None = None
+    ) -> Iterator[Rollout]:
+        """The rollouts of the given manifest rows (of all), one file at a time, counted in ``summary``: a new one, or
+        the given one, which then counts several readers."""
         rows = self.manifest_rows() if manifest_rows is None else manifest_rows
-        self.summary = self._new_summary(len(rows))
+        self.summary = ReadSummary() if summary is None else summary
+        self.summary.add_discovery(self.discovered(), selected=len(rows))
         return read_rollouts(
             rows,
             tree=self._rooted(self._context()),
@@ -95,18 +105,8 @@ class AgentRolloutSeedReader(FileSystemSeedReader[AgentRolloutSeedSource]):
         from rollmill.rows import batches
         from rollmill.seeds.batches import BatchReader
 
-        rollouts = self.read_rollouts(rows)
-        return BatchReader(
-            batches(rollouts, max_bytes=2**63, max_rows=batch_size), lambda: self._why_no_rows(len(rows))
-        )
-
-    def _new_summary(self, selected: int) -> ReadSummary:
-        summary = ReadSummary()
-        if self.discovery is not None:
-            summary.add_discovery(self.discovery)
-            if others := len(self.discovery.rows) - selected:
-                summary.skipped[NOT_SELECTED] += others
-        return summary
+        full = batches(self.read_rollouts(rows), max_bytes=sys.maxsize, max_rows=batch_size)
+        return BatchReader(uncollected(full), lambda: self._why_no_rows(len(rows)))
 
     def _reset_attachment_state(self) -> None:
         super()._reset_attachment_state()

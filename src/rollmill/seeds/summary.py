@@ -83,10 +83,11 @@ class ReadSummary:
         """Selected files that were not read to their end (yet)."""
         return self.files - self.read - self.skipped.total() - self.file_problems
 
-    def add_discovery(self, discovery: Discovery) -> None:
-        """Count what was found and what discovery left out."""
+    def add_discovery(self, discovery: Discovery, selected: int) -> None:
+        """Count what was found, what discovery left out, and what was not among the ``selected`` manifest rows."""
         self.files += discovery.seen
         self.skipped.update(discovery.skipped)
+        self.skipped.update({NOT_SELECTED: others} if (others := len(discovery.rows) - selected) else {})
         self.problems += [Problem(path, UNREADABLE_FOLDER, message) for path, message in discovery.unlisted]
 
     def add_row(self, rollout: Rollout) -> None:
