@@ -6,9 +6,7 @@ a fifth; 64-bit offsets, because plain lists and strings end at 2 GiB in a row g
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import accumulate
 from operator import attrgetter
 from typing import Any
@@ -19,8 +17,8 @@ import pyarrow as pa
 from rollmill.rollout import Block, Extra, Function, Media, Message, Rollout, ToolCall, Usage
 
 ROW_SCHEMA_VERSION = 1
-BATCH_BYTES = 24 << 20
-"""A batch is cut when its texts reach this size; a row group is one batch, far below 64 MB unless one row is more."""
+BATCH_BYTES = 8 << 20
+"""A batch is cut when its texts reach this size: small enough that its memory is used again for the next."""
 
 _STRING, _INT = pa.large_string(), pa.int64()
 _MEDIA = pa.struct([("sha256", _STRING), ("media_type", _STRING), ("size", _INT), ("url", _STRING)])
@@ -99,38 +97,16 @@ def batches(
     rollouts: Iterable[Rollout], max_bytes: int = BATCH_BYTES, max_rows: int | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Record batches in order, each cut when its text reaches ``max_bytes`` or it has ``max_rows`` rows."""
-    coming = iter(rollouts)
-    while True:
-        with garbage_collector_off():
-            waiting = _next_rollouts(coming, max_bytes, max_rows)
-            batch = record_batch(waiting)
-        if not waiting:
-            return
-        yield batch
-        del waiting, batch
-
-
-def _next_rollouts(coming: Iterator[Rollout], max_bytes: int, max_rows: int | None) -> list[Rollout]:
     waiting: list[Rollout] = []
     size = 0
-    for rollout in coming:
+    for rollout in rollouts:
         waiting.append(rollout)
         size += text_size(rollout)
         if size >= max_bytes or len(waiting) == max_rows:
-            break
-    return waiting
-
-
-@contextmanager
-def garbage_collector_off() -> Iterator[None]:
-    """Rollouts have no cycles; looking for some among millions of messages costs a quarter of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+            yield record_batch(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield record_batch(waiting)
 
 
 def text_size(rollout: Rollout) -> int:

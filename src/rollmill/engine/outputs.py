@@ -17,10 +17,12 @@ import pyarrow.parquet as pq
 
 from rollmill.errors import ConfigError
 from rollmill.rollout import sparse
-from rollmill.rows import BATCH_BYTES, ROW_SCHEMA
+from rollmill.rows import ROW_SCHEMA
 
 PART_BYTES = 512 << 20
 """A part of a folder ends when its rows reach this size in memory."""
+ROW_GROUP_BYTES = 24 << 20
+"""A row group ends when its rows reach this size in memory: far below 64 MB, unless one row is more."""
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1
 _NESTED = "messages.list.element."
@@ -93,7 +95,7 @@ class _Aside:
 
 
 class ParquetOutput:
-    """One Parquet file, a row group for about every ``BATCH_BYTES`` of rows."""
+    """One Parquet file, a row group for about every ``ROW_GROUP_BYTES`` of rows."""
 
     def __init__(self, path: Path) -> None:
         self.paths = [path]
@@ -115,7 +117,7 @@ class ParquetOutput:
         self._waiting.append(batch)
         self._waiting_bytes += batch.nbytes
         self.size += batch.nbytes
-        if self._waiting_bytes >= BATCH_BYTES:
+        if self._waiting_bytes >= ROW_GROUP_BYTES:
             self._write_group()
 
     def _write_group(self) -> None:

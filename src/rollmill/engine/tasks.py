@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rollmill.files import Tree
 from rollmill.formats import Branches
-from rollmill.seeds.bulk import read_rollouts
+from rollmill.seeds.bulk import read_rollouts, uncollected
 from rollmill.seeds.discovery import ManifestRow
 from rollmill.seeds.summary import OnError, ReadSummary
 
@@ -58,7 +58,7 @@ class Worker:
         from rollmill.rows import batches
 
         result = Result([], ReadSummary())
-        for batch in batches(self._rollouts(manifest_rows, result.summary)):
+        for batch in uncollected(batches(self._rollouts(manifest_rows, result.summary))):
             kept = matching(batch, self.plan.where) if self.plan.where else batch
             result.filtered += batch.num_rows - kept.num_rows
             if kept.num_rows:

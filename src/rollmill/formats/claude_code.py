@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -39,12 +38,12 @@ _decoder = msgspec.json.Decoder(Record)
 
 def is_handled_file(relative_path: str) -> bool:
     """Session and sub-agent logs; not the prompt history, workflow journals, compaction calls, spilled outputs."""
-    path = PurePosixPath(relative_path)
+    name = relative_path.rpartition("/")[2]
     return (
-        path.suffix == ".jsonl"
-        and path.name not in ("history.jsonl", "journal.jsonl")
-        and not path.name.startswith("agent-acompact-")
-        and "tool-results" not in path.parts
+        name.endswith(".jsonl")
+        and name not in ("history.jsonl", "journal.jsonl")
+        and not name.startswith("agent-acompact-")
+        and "/tool-results/" not in f"/{relative_path}"
     )
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -50,7 +49,7 @@ _usual: Any = msgspec.json.Decoder(UsualLine)
 
 def is_handled_file(relative_path: str) -> bool:
     """Rollouts of every generation; not the prompt history, the session index, or other JSON of the agent's home."""
-    name = PurePosixPath(relative_path).name
+    name = relative_path.rpartition("/")[2]
     if name.endswith(".json"):
         return name.startswith("rollout-")
     return name.endswith((".jsonl", ".jsonl.zst")) and name not in ("history.jsonl", INDEX_NAME)
@@ -309,7 +308,7 @@ class _Thread:
         )
 
     def _trace_id(self) -> str:
-        stem = PurePosixPath(self.file.relative_path).name.partition(".json")[0]
+        stem = self.file.path.name.partition(".json")[0]
         found = _THREAD_ID.search(stem)
         return self.meta.id or (found[0] if found else stem)
 

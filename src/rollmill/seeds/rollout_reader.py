@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -105,7 +104,7 @@ class AgentRolloutSeedReader(FileSystemSeedReader[AgentRolloutSeedSource]):
         from rollmill.rows import batches
         from rollmill.seeds.batches import BatchReader
 
-        full = batches(self.read_rollouts(rows), max_bytes=sys.maxsize, max_rows=batch_size)
+        full = batches(self.read_rollouts(rows), max_rows=batch_size)
         return BatchReader(uncollected(full), lambda: self._why_no_rows(len(rows)))
 
     def _reset_attachment_state(self) -> None:
