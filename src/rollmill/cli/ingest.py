@@ -75,6 +75,8 @@ def command(
       rollmill ingest -o part0/ --partition-index 0 --num-partitions 4 --workers 4
     """
     target = _output(output)
+    if path is not None and path.exists() and target.exists() and target.samefile(path) and target.is_file():
+        raise click.UsageError(f"{target} is what is to be read; name another output with -o")
     partition = _partition(options.pop("partition_index"), options.pop("num_partitions"))
     if options["seed"] is not None and not options["shuffle"]:
         raise click.UsageError("--seed is for --shuffle; give both or neither")

@@ -22,8 +22,8 @@ def complain(message: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print our own text, with whatever it quotes made visible."""
-    click.echo(visible(text))
+    """Print one line of our own, with whatever it quotes made visible, newlines too."""
+    click.echo(visible(text).replace("\n", "\\x0a"))
 
 
 def say_json(value: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rollmill.errors import ConfigError, RollmillError
 from rollmill.explore.stored import row_files, stored_rollouts
-from rollmill.explore.visible import one_line
+from rollmill.explore.visible import one_line, visible
 from rollmill.files import Tree
 from rollmill.formats import Branches
 from rollmill.formats._jsonl import open_bytes
@@ -81,7 +81,8 @@ def _nothing(wanted: str | None, where: str) -> str:
 def _entry(rollout: Rollout) -> str:
     day = (rollout.started_at or "")[:10]
     what = rollout.source_meta.title or next((m.text for m in rollout.messages if m.extra.origin in TASKS), "")
-    return f"{rollout.trace_id}  {day}  {rollout.message_count} messages  {one_line(what, 40)}  {rollout.source_path}"
+    entry = f"{rollout.trace_id}  {day}  {rollout.message_count} messages  {one_line(what, 40)}  {rollout.source_path}"
+    return visible(entry).replace("\n", "\\x0a")
 
 
 def _listed(lines: list[str]) -> str:

@@ -87,18 +87,14 @@ POLICY = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; base-uri 'none';
 def write_page(rollout: Rollout, target: Path, full: bool = False) -> None:
     """Write the page of a rollout to a file that only its owner may read, whole or not at all.
 
-    Raises ``ConfigError`` when the file cannot be written or is no plain file.
+    Raises ``ConfigError`` when the name is not that of a page, so that no log is overwritten, or cannot be written.
     """
-    if target.exists() and not target.is_file():
-        raise ConfigError(
-            f"{target} is not a plain file, so no page can be written there; name a file that ends in .html"
-        )
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"{target} is no name for a page; give one that ends in .html")
     try:
         _write_whole(target, "".join(page(rollout, full)).encode())
     except OSError as error:
-        raise ConfigError(
-            f"the page {target} cannot be written: {error.strerror}; name a file in a folder you may write to"
-        ) from error
+        raise ConfigError(f"the page {target} cannot be written: {error.strerror}; choose another folder") from error
 
 
 def _write_whole(target: Path, data: bytes) -> None:

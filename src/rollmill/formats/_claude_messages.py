@@ -37,6 +37,7 @@ class Conversation:
 def build(records: Sequence[Record], file: RolloutFile, session_id: str, is_sub_agent: bool) -> Conversation:
     """The conversation of one branch."""
     builder = _Builder(file, session_id, is_sub_agent)
+    builder.prompts = {record.uuid for record in records if record.type == "user"}
     for record in records:
         builder.take(record)
     return builder.finish()
@@ -75,6 +76,7 @@ class _Builder:
         self.segment = 0
         self.segment_is_new = True
         self.answered: set[str] = set()
+        self.prompts: set[str | None] = set()
         self.nameless_calls: list[str] = []
 
     def take(self, record: Record) -> None:
@@ -224,6 +226,9 @@ class _Builder:
         return Message("user", [block for block in content if block.text != "" or block.type != "text"], extra=extra)
 
     def _queued_prompt(self, record: Record) -> None:
+        if record.attachment is not None and record.attachment.source_uuid in self.prompts:
+            record.fate = "duplicate"
+            return
         notification = record.attachment is not None and record.attachment.commandMode == "task-notification"
         if notification or _opening(record.blocks()).startswith("<task-notification>"):
             message = self._user_message(record, record.blocks(), "harness", "task_notification")

@@ -62,6 +62,7 @@ class Attachment(Struct, gc=False):
     type: str | None = None
     prompt: str | list[ContentBlock] | None = None
     commandMode: str | None = None
+    source_uuid: str | None = None
 
 
 class Progress(Struct, gc=False):

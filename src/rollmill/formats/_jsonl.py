@@ -108,9 +108,10 @@ def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes
     """``(number of the first line, lines, ended)`` by chunks of some megabytes; ``ended`` is False on the last chunk
     when no newline ends it. Base64 media in long lines are replaced by references on the way (``_lift``), so that
     memory follows the text of a line, not its images."""
-    lift_from = LIFT_FROM_IN_BIG_FILES if path.stat().st_size > BIG_FILE else LIFT_FROM
+    size = path.stat().st_size
+    lift_from = LIFT_FROM_IN_BIG_FILES if size > BIG_FILE else LIFT_FROM
     number, rest, long_line = 1, b"", None
-    for chunk in _chunks(path):
+    for chunk in _chunks(path, CHUNK if path.name.endswith(".zst") else min(CHUNK, size + 1)):
         if long_line is not None:
             head, newline, chunk = chunk.partition(b"\n")
             long_line.feed(head)
@@ -132,12 +133,12 @@ def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes
         yield number, [lift(rest, media) if len(rest) > lift_from else rest], False
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path, chunk_size: int) -> Iterator[bytes]:
     with open_bytes(path) as file:
         started = False
         while True:
             try:
-                chunk = file.read(CHUNK)
+                chunk = file.read(chunk_size)
             except OSError:
                 raise
             except Exception as error:

@@ -147,7 +147,7 @@ class FileSystemSeedReader(SeedReader[FileSystemSourceT]):
     def create_batch_reader(
         self, *, batch_size: int, index_range: IndexRange | None = None, shuffle: bool = False, seed: int | None = None
     ) -> BatchReader:
-        """Arrow batches of ``batch_size`` seed rows, the last one shorter, from the selected manifest rows.
+        """Arrow batches of at most ``batch_size`` seed rows from the selected manifest rows.
 
         Files are read one after the other, each when its turn comes, until a batch is full. ``index_range`` counts
         manifest rows; ``shuffle`` mixes those rows among themselves, the same way each time for one ``seed``.
