@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -132,6 +133,8 @@ class ParquetOutput:
         self._aside.keep()
 
     def discard(self) -> None:
+        with suppress(Exception):
+            self._writer.close()
         self._aside.discard()
 
 

@@ -17,7 +17,7 @@ from rollmill.rollout import Block, Media
 
 _MEDIA_TYPES = {"image": "image", "document": "file", "audio": "audio"}
 _PERSISTED = "<persisted-output>"
-_SAVED_AS = re.compile(r"saved to: .*?([^/\\\n]+\.txt)")
+_SAVED_AS = re.compile(r"saved to: .*?([^/\\\n]+)\s*(?:\n|$)")
 
 
 class Blocks:
@@ -40,6 +40,8 @@ class Blocks:
 
     def _media(self, kind: str, source: Source, original: str | None, place: tuple[Record, int] | None = None) -> Block:
         name = _MEDIA_TYPES[kind]
+        if source.type == "text" and source.data is not None:
+            return Block("text", source.data)
         if source.data is not None:
             media = embedded(source.data, source.media_type, self.file.media)
         else:
@@ -83,9 +85,8 @@ class Blocks:
     def _whole_output(self, preview: str) -> str:
         """The spilled output's own file instead of its preview, when it is there."""
         name = found[1] if (found := _SAVED_AS.search(preview)) else ""
-        session = self.file.path.parent / self.session_id
-        if not session.is_dir():
-            session = self.file.path.parent.parent
+        folders = [folder for folder in self.file.path.parents if folder.name == self.session_id]
+        session = folders[0] if folders else self.file.path.parent / self.session_id
         data = self.file.companion(session / "tool-results" / name, f"tool-results/{name}") if name else None
         self.truncated_outputs += data is None
         return preview if data is None else data.decode("utf-8", "replace")

@@ -67,7 +67,7 @@ class _Builder:
 
     def __init__(self, file: RolloutFile, session_id: str, is_sub_agent: bool) -> None:
         self.blocks = Blocks(file, session_id)
-        self.task_expected = is_sub_agent
+        self.is_sub_agent = self.task_expected = is_sub_agent
         self.conversation = Conversation()
         self.messages = self.conversation.messages
         self.times: list[str | float | None] = []
@@ -75,7 +75,7 @@ class _Builder:
         self.assistants: list[tuple[Message, list[Record]]] = []
         self.segment = 0
         self.segment_is_new = True
-        self.answered: set[str] = set()
+        self.results: list[tuple[Message, Record]] = []
         self.prompts: set[str | None] = set()
         self.nameless_calls: list[str] = []
 
@@ -95,11 +95,20 @@ class _Builder:
         for message, lines in self.assistants:
             self._fill(message, lines)
         self.blocks.spell_out_odd()
-        self.conversation.messages = answered_in_place(self.messages)
+        self.conversation.messages, repeated = answered_in_place(self.messages)
+        self._leave_out(repeated)
         self.conversation.span = span(self.times)
         self.conversation.truncated_outputs = self.blocks.truncated_outputs
         self.conversation.undecodable_media = self.blocks.undecodable_media
         return self.conversation
+
+    def _leave_out(self, repeated: list[Message]) -> None:
+        """A record of which nothing is left in the row said again what another had said."""
+        gone = {id(message) for message in repeated}
+        left = {id(record) for message, record in self.results if id(message) not in gone}
+        for message, record in self.results if gone else ():
+            if id(message) in gone and message.extra.part is None and id(record) not in left:
+                record.fate = "duplicate"
 
     def _add(self, message: Message, record: Record) -> None:
         self.messages.append(message)
@@ -139,13 +148,13 @@ class _Builder:
     def _fill(self, message: Message, lines: list[Record]) -> None:
         if len(lines) > 1:
             lines.sort(key=_line)
+        first, extra = lines[0], message.extra
+        extra.timestamp, extra.line = utc(first.timestamp), first.line
         content = _AssistantContent(message, self)
         for line in lines:
             line.fate = content.take(line)
         self.times += [line.timestamp for line in lines[1:]]
-        first, extra = lines[0], message.extra
         first.fate = "used"
-        extra.timestamp, extra.line = utc(first.timestamp), first.line
         if first.message is not None:
             extra.model = first.message.model
         content.close()
@@ -160,33 +169,21 @@ class _Builder:
     def _user(self, record: Record) -> None:
         blocks = record.blocks()
         if len(blocks) == 1 and blocks[0].type == "tool_result":
-            self._only_result(blocks[0], record)
+            self._add(self._result(blocks[0], record), record)
             return
         results = [block for block in blocks if block.type == "tool_result"]
         rest = [block for block in blocks if block.type != "tool_result"] if results else blocks
-        messages = [message for block in results if (message := self._result(block, record)) is not None]
+        messages = [self._result(block, record) for block in results]
         if rest or not results:
             messages += self._prompts(record, rest)
-        if not messages:
-            record.fate = "duplicate"
         if len(messages) > 1:
             for part, message in enumerate(messages):
                 message.extra.part = part
         for message in messages:
             self._add(message, record)
 
-    def _only_result(self, block: ContentBlock, record: Record) -> None:
-        if (message := self._result(block, record)) is not None:
-            self._add(message, record)
-        else:
-            record.fate = "duplicate"
-
-    def _result(self, block: ContentBlock, record: Record) -> Message | None:
-        """The tool message; None when the call has its result already."""
+    def _result(self, block: ContentBlock, record: Record) -> Message:
         call_id = block.tool_use_id or (self.nameless_calls.pop(0) if self.nameless_calls else f"line:{record.line}")
-        if call_id in self.answered:
-            return None
-        self.answered.add(call_id)
         extra = Extra(
             id=_own_id(record.uuid),
             origin="tool",
@@ -198,11 +195,13 @@ class _Builder:
         twin = record.toolUseResult
         if isinstance(twin, ToolUseResult) and twin.agentId:
             self.conversation.children.append(Child(twin.agentId, call_id))
-        return Message("tool", self.blocks.of_result(block.content), None, [], call_id, extra)
+        message = Message("tool", self.blocks.of_result(block.content), None, [], call_id, extra)
+        self.results.append((message, record))
+        return message
 
     def _prompts(self, record: Record, blocks: list[ContentBlock]) -> list[Message]:
         """One message, or several when only some of the blocks are injected text."""
-        flagged = self.task_expected or record.isCompactSummary or record.isMeta
+        flagged = record.isCompactSummary or record.isMeta
         groups = [blocks] if flagged or len(blocks) < 2 else by_origin(blocks)
         return [self._prompt(record, group) for group in groups]
 
@@ -211,6 +210,10 @@ class _Builder:
         if kind == "compact_summary":
             self._compaction()
         return self._user_message(record, blocks, origin, kind)
+
+    def _is_harness_text(self, text: str) -> bool:
+        known = known_opening(text)
+        return known is not None and known[0] == "harness"
 
     def _user_message(self, record: Record, blocks: list[ContentBlock], origin: Origin, kind: str | None) -> Message:
         extra = Extra(
@@ -238,9 +241,9 @@ class _Builder:
 
     def _origin(self, record: Record, text: str) -> tuple[Origin, str | None]:
         """Who a user record's text is from, and what kind of text it is."""
-        if self.task_expected:
-            self.task_expected = False
-            return "parent_agent", None
+        if self.is_sub_agent and not record.isMeta and not self._is_harness_text(text):
+            first, self.task_expected = self.task_expected, False
+            return "parent_agent", None if first else "message"
         if record.isCompactSummary:
             return "harness", "compact_summary"
         if record.isMeta:
@@ -264,6 +267,8 @@ class _AssistantContent:
         self.order: list[str] = []
         self.thoughts: list[str] = []
         self.kinds: list[Thinking] = []
+        self.signatures: set[bytes] = set()
+        self.server_results: list[Message] = []
 
     def take(self, record: Record) -> str:
         """Add the line's blocks and say its class: ``used`` when a message of its own begins in it, ``merged`` when
@@ -284,8 +289,12 @@ class _AssistantContent:
         elif kind == "tool_use" or kind == "server_tool_use":
             self._call(block, record, position)
         elif kind == "thinking":
-            if not block.thinking or block.thinking not in self.thoughts:
-                self._thinking(block.thinking or "", "full" if block.thinking else "empty")
+            if block.thinking:
+                if block.thinking not in self.thoughts:
+                    self._thinking(block.thinking, "full")
+            elif (signature := bytes(block.signature)) not in self.signatures:
+                self.signatures.add(signature)
+                self._thinking("", "empty")
         elif kind == "redacted_thinking":
             self._thinking("", "redacted")
         elif kind.endswith("_tool_result") and block.tool_use_id:
@@ -310,8 +319,7 @@ class _AssistantContent:
             self.order.append("call")
 
     def _server_result(self, block: ContentBlock, record: Record) -> None:
-        if block.tool_use_id and block.tool_use_id not in self.builder.answered:
-            self.builder.answered.add(block.tool_use_id)
+        if block.tool_use_id and all(m.tool_call_id != block.tool_use_id for m in self.server_results):
             extra = Extra(
                 id=_own_id(record.uuid),
                 origin="tool",
@@ -320,7 +328,11 @@ class _AssistantContent:
                 segment=self.message.extra.segment,
             )
             content = [Block(block.type, json_text(block.content))]
-            self.builder.messages.append(Message("tool", content, None, [], block.tool_use_id, extra))
+            result = Message("tool", content, None, [], block.tool_use_id, extra)
+            if record.line == self.message.extra.line:
+                self.message.extra.part, extra.part = 0, len(self.server_results) + 1
+            self.server_results.append(result)
+            self.builder.messages.append(result)
 
     def close(self) -> None:
         self.message.reasoning_content = "\n\n".join(self.thoughts) or None

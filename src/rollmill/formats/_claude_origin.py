@@ -26,7 +26,7 @@ _KINDS: tuple[tuple[str, Origin, str], ...] = (
     ("<tick>", "harness", "injected"),
     ("<goal>", "harness", "injected"),
     ("[Request interrupted by user", "harness", "interrupt"),
-    ("This session is being continued", "harness", "compact_summary"),
+    ("This session is being continued from a previous conversation", "harness", "compact_summary"),
     ("<teammate-message", "harness", "teammate"),
     ("Implement the following plan:", "harness", "plan"),
 )

@@ -10,14 +10,14 @@ from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from rollmill.formats._jsonl import private_field
+from rollmill.formats._jsonl import TokenCount, private_field
 
 
 class TokenUsage(Struct, gc=False):
-    input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: TokenCount | None = None
+    cache_creation_input_tokens: TokenCount | None = None
+    cache_read_input_tokens: TokenCount | None = None
+    output_tokens: TokenCount | None = None
 
 
 class Source(Struct, gc=False):
@@ -35,6 +35,7 @@ class ContentBlock(Struct, gc=False):
     type: str = ""
     text: str | None = None
     thinking: str | None = None
+    signature: Raw = Raw(b"")
     id: str | None = None
     name: str | None = None
     input: Raw = Raw(b"")
@@ -121,6 +122,11 @@ class Record(Struct, gc=False):
     def is_conversation(self) -> bool:
         """Whether the record is a turn of the conversation, as opposed to bookkeeping between the turns."""
         return (self.message is not None and self.type in ("user", "assistant")) or self.is_queued_prompt
+
+    @property
+    def is_said(self) -> bool:
+        """Whether somebody said it: a turn that is not a client-made line."""
+        return self.is_conversation and (self.type != "assistant" or self.is_model_output)
 
     @property
     def is_model_output(self) -> bool:

@@ -35,24 +35,43 @@ class Thread:
 
     def live_branch(self) -> Branch:
         """The branch whose leaf is latest in the file, with what belongs to it though the walk does not pass it."""
-        leaves = self._leaves(set(range(len(self.records))))
+        turns = {n for n, record in enumerate(self.records) if record.is_conversation}
+        own = {n for n in turns if not self.records[n].teamName} or turns
+        leaves = self._leaves(own) or sorted(own)[-1:]
         return self._branch(self._latest(leaves)) if leaves else Branch([])
 
     def _latest(self, leaves: list[int]) -> int:
-        """The last leaf; but not a late tool result when an earlier leaf's branch has the same call and went on."""
+        """The last leaf; but not a late tool result, or a prompt queued to the end, beside which another leaf's branch
+        went on from the same turn."""
         last = self.records[leaves[-1]]
-        if len(leaves) > 1 and last.only_results:
-            caller = self.position.get(last.parentUuid or "")
-            key = self.records[caller].message_key if caller is not None else None
-            for leaf in reversed(leaves[:-1]):
-                if any(r.type == "assistant" and r.message_key == key for r in self._walk(leaf).records):
+        if len(leaves) > 1 and (last.only_results or last.is_queued_prompt):
+            parent = self._turn_above(last)
+            for leaf in reversed(leaves[:-1]) if parent is not None else ():
+                if any(self._same_turn(record, parent) for record in self._walk(leaf).records):
                     return leaf
         return leaves[-1]
+
+    def _turn_above(self, record: Record) -> Record | None:
+        """The nearest turn among a record's ancestors."""
+        for _ in range(len(self.records)):
+            parent = self.position.get(record.parentUuid or "")
+            if parent is None:
+                return None
+            record = self.records[parent]
+            if record.is_conversation:
+                return record
+        return None
+
+    @staticmethod
+    def _same_turn(record: Record, other: Record | None) -> bool:
+        return record is other or (
+            other is not None and record.type == other.type == "assistant" and record.message_key == other.message_key
+        )
 
     def abandoned_branches(self, live: Branch) -> list[Branch]:
         """The branches that were given up, in file order of their leaves; each abandoned record is on one of them."""
         on_live = {id(record) for record in live.records}
-        left = {n for n, r in enumerate(self.records) if r.is_conversation and id(r) not in on_live}
+        left = {n for n, r in enumerate(self.records) if r.is_said and id(r) not in on_live}
         branches = []
         while left:
             branch = self._branch((self._leaves(left) or [max(left)])[-1])
@@ -74,15 +93,9 @@ class Thread:
         return sorted(leaves)
 
     def _nearest_turn(self, record: Record, among: set[int]) -> int | None:
-        for _ in range(len(self.records)):
-            if record.is_conversation:
-                index = self._index(record)
-                return index if index in among and not record.teamName else None
-            parent = self.position.get(record.parentUuid or "")
-            if parent is None:
-                return None
-            record = self.records[parent]
-        return None
+        turn = record if record.is_conversation else self._turn_above(record)
+        index = self._index(turn) if turn is not None else -1
+        return index if index in among else None
 
     def _branch(self, leaf: int) -> Branch:
         branch = self._walk(leaf)
@@ -125,9 +138,20 @@ class Thread:
             return path
         keys = {record.message_key for record in path if record.type == "assistant"}
         lines = [r for r in off_path if r.type == "assistant" and r.message_key in keys]
+        turns = {id(record) for record in path}
+        queued = [r for r in off_path if r.is_queued_prompt and id(self._turn_above(r)) in turns]
         calls = {b.id for r in (*path, *lines) if r.type == "assistant" for b in r.blocks() if b.type == "tool_use"}
         results = [r for r in off_path if r.type == "user" and any(b.tool_use_id in calls for b in _results(r))]
-        return _inserted(path, lines, results) if lines or results else path
+        path = _inserted(path, lines, results) if lines or results else path
+        return self._with_queued(path, queued) if queued else path
+
+    def _with_queued(self, path: list[Record], queued: list[Record]) -> list[Record]:
+        """The path with prompts that were typed meanwhile, each before the first record written after it."""
+        for prompt in queued:
+            at = self._index(prompt)
+            after = next((n for n, record in enumerate(path) if self._index(record) > at), len(path))
+            path = [*path[:after], prompt, *path[after:]]
+        return path
 
 
 def _continues(record: Record) -> bool:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -15,7 +16,7 @@ from rollmill.formats import RolloutFile
 from rollmill.formats._codex_records import Part, Record
 from rollmill.formats._conversation import json_text
 from rollmill.formats._jsonl import source_objects
-from rollmill.formats._lift import linked
+from rollmill.formats._lift import embedded, linked
 from rollmill.rollout import Block
 
 _EXIT_CODE = re.compile(
@@ -82,27 +83,43 @@ class Blocks:
     def one(self, record: Record, part: Part, path: tuple[Any, ...]) -> Block:
         if part.text is not None and part.image_url is None:
             return Block("text", part.text)
+        original: dict[str, Any]
         url = part.image_url.get("url") if isinstance(part.image_url, dict) else part.image_url
         if isinstance(url, str):
             media = linked(url, self.file.media)
-            self.undecodable_media += media is None
-            return Block("image", None if media else json_text({"type": part.type, "image_url": url}), media)
-        block = Block(part.type or "json")
-        self.odd.append((block, record, path))
-        return block
+            original = {"type": part.type, "image_url": url}
+        elif part.data is not None and part.type in ("image", "audio"):
+            media = embedded(part.data, part.mimeType, self.file.media)
+            original = {"type": part.type, "data": part.data, "mimeType": part.mimeType}
+        else:
+            block = Block(part.type or "json")
+            self.odd.append((block, record, path))
+            return block
+        self.undecodable_media += media is None
+        return Block("audio" if part.type == "audio" else "image", None if media else json_text(original), media)
 
     def spell_out_odd(self) -> None:
         """Give the blocks that no field fits their source JSON. They are rare, so the file is read again for them."""
         if not self.odd:
             return
-        numbers = {record.line for _, record, _ in self.odd}
-        sources = {} if self.file.path.name.endswith(".json") else self._sources(numbers)
+        sources = self._sources({record.line for _, record, _ in self.odd})
         for block, record, path in self.odd:
-            value: Any = next(iter(sources.get(record.line, [])), {})
-            value = value.get("payload", value)
-            for step in path:
-                value = value[step] if isinstance(value, list) else value.get(step, {})
-            block.text = json_text(value)
+            block.text = json_text(_at(next(iter(sources.get(record.line, [])), None), path))
 
     def _sources(self, numbers: set[int]) -> dict[int, list[Any]]:
-        return source_objects(self.file.path, numbers, self.file.media)
+        if not self.file.path.name.endswith(".json"):
+            return source_objects(self.file.path, numbers, self.file.media)
+        items = json.loads(self.file.path.read_bytes())["items"]
+        return {number: [items[number - 1]] for number in numbers}
+
+
+def _at(value: Any, path: tuple[Any, ...]) -> Any:
+    """What lies at a path below a record's payload; None when nothing does."""
+    if isinstance(value, dict):
+        value = value.get("payload", value)
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value

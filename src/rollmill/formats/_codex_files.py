@@ -27,11 +27,11 @@ def read_document(file: RolloutFile) -> Log[Record]:
     try:
         document = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=Document)
     except msgspec.ValidationError as error:
-        raise UnreadableFile("not_a_rollout", f"{file.path} is not a Codex document: {error}") from error
+        raise UnreadableFile("not_a_rollout", f"not a Codex document: {error}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableFile("not_json", f"{file.path} is not JSON: {error}") from error
+        raise UnreadableFile("not_json", f"not JSON: {error}") from error
     if document.session is None or document.items is None:
-        raise UnreadableFile("not_a_rollout", f"{file.path} has no session and items")
+        raise UnreadableFile("not_a_rollout", "no session and items in it")
     log: Log[Record] = Log()
     log.records.append(Record(type="session_meta", payload=document.session))
     for number, item in enumerate(document.items, 1):

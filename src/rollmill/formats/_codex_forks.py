@@ -1,26 +1,42 @@
 """How many of a Codex log's first records are another thread's history, replayed.
 
 A fork begins with its own header, then repeats its parent's records with new times. Some versions name the parent,
-some only leave the parent's header as a second one. The repeated records are found by comparing payloads.
+some only leave the parent's header as a second one. The repeated records are found by comparing payloads, record by
+record and only as far as they repeat.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rollmill.formats import RolloutFile
 from rollmill.formats._codex_records import Record
-from rollmill.formats._jsonl import open_bytes
+from rollmill.formats._jsonl import line_chunks
+from rollmill.media import NoStore
+
+LOOKED_THROUGH = 20
+"""A copy begins among so many first records, with one of so many first records of the parent."""
+PAUSE_SECONDS = 5.0
+"""A copy is written at once: after a longer pause, with a time that is not the parent's, somebody typed."""
+
+
+class Line(NamedTuple):
+    """A record reduced to what a copy repeats; ``time`` is no part of that."""
+
+    number: int
+    kind: Any
+    payload: Any
+    time: Any
 
 
 def parent_id(header: Record | None, records: Sequence[Record]) -> str | None:
     """The thread this one repeats: named by the header, else the owner of the second header."""
-    if header is None or header.payload is None:
-        return None
-    if header.payload.history_mode == "paginated":
+    if header is None or header.payload is None or header.payload.history_mode == "paginated":
         return None
     if header.payload.forked_from_id:
         return header.payload.forked_from_id
@@ -31,34 +47,73 @@ def parent_id(header: Record | None, records: Sequence[Record]) -> str | None:
 
 
 def replayed_lines(file: RolloutFile, header: Record, parent: str) -> set[int] | None:
-    """The lines that repeat the parent's records, from the one behind the header on. None when the parent's log is
-    not in the tree."""
+    """The numbers of the lines that repeat the parent's records. None when the parent's log is not in the tree."""
     path = _log_of(file, parent)
     if path is None:
         return None
     file.companions_read += 1
-    own, theirs = _payloads(file.path), [payload for _, payload in _payloads(path)]
-    lines: set[int] = set()
-    at = 0
-    for line, payload in own:
-        if line <= header.line:
-            continue
-        found = _next_equal(theirs, payload, at)
-        if found is None:
-            break
-        lines.add(line)
-        at = found + 1
-    return lines
+    own = (line for line in _lines(file.path) if line.number > header.line)
+    theirs = _lines(path)
+    beginning = _beginning(own, theirs)
+    if beginning is None:
+        return set()
+    mine, parents = beginning
+    return {line.number for line in _repeated(chain(mine, own), chain(parents, theirs))}
 
 
-def _next_equal(theirs: list[Any], payload: Any, at: int) -> int | None:
-    """Where the parent says the same next. What a fork leaves out of its copy are never the model's items."""
-    for position in range(at, len(theirs)):
-        if theirs[position] == payload:
-            return position
-        if theirs[position][0] in ("response_item", "compacted"):
+def _beginning(own: Iterator[Line], theirs: Iterator[Line]) -> tuple[list[Line], list[Line]] | None:
+    """Both logs from where the copy begins; None when it begins nowhere near their starts."""
+    mine, parents = list(islice(own, LOOKED_THROUGH)), list(islice(theirs, LOOKED_THROUGH))
+    for at, line in enumerate(mine):
+        for start, other in enumerate(parents):
+            if _same(line, other):
+                return mine[at:], parents[start:]
+    return None
+
+
+def _repeated(own: Iterator[Line], theirs: Iterator[Line]) -> list[Line]:
+    """The own lines that are repeated; of a turn that goes on in words of its own, none."""
+    found: list[Line] = []
+    turn = 0
+    before: Line | None = None
+    for line in own:
+        if _is_prompt(line):
+            turn = len(found)
+        other = _next_same(line, theirs)
+        if other is None or _somebody_typed(before, line, other):
+            next_item = next((later for later in chain([line], own) if later.kind == "response_item"), None)
+            return found if next_item is None or _is_prompt(next_item) else found[:turn]
+        found.append(line)
+        before = line
+    return found
+
+
+def _next_same(line: Line, theirs: Iterator[Line]) -> Line | None:
+    """The parent's record that says the same next. What a fork leaves out of its copy are never the model's items."""
+    for other in theirs:
+        if _same(line, other):
+            return other
+        if other.kind in ("response_item", "compacted"):
             return None
     return None
+
+
+def _same(line: Line, other: Line) -> bool:
+    return bool(line.kind == other.kind and line.payload == other.payload)
+
+
+def _is_prompt(line: Line) -> bool:
+    return isinstance(line.payload, dict) and line.payload.get("role") in ("user", "developer")
+
+
+def _somebody_typed(before: Line | None, line: Line, other: Line) -> bool:
+    if before is None or line.time == other.time:
+        return False
+    try:
+        pause = datetime.fromisoformat(line.time) - datetime.fromisoformat(before.time)
+    except (TypeError, ValueError):
+        return False
+    return pause.total_seconds() > PAUSE_SECONDS
 
 
 def _log_of(file: RolloutFile, thread: str) -> Path | None:
@@ -67,15 +122,20 @@ def _log_of(file: RolloutFile, thread: str) -> Path | None:
     return paths[0] if paths else None
 
 
-def _payloads(path: Path) -> list[tuple[int, tuple[Any, Any]]]:
-    """``(line, (type, payload))`` of every readable record."""
-    found = []
-    with open_bytes(path) as raw:
-        for line, text in enumerate(raw.read().split(b"\n"), 1):
+def _lines(path: Path) -> Iterator[Line]:
+    """Every readable record, images taken out."""
+    for first, lines, _, _ in line_chunks(path, NoStore()):
+        for number, text in enumerate(lines, first):
             try:
                 value = json.loads(text)
             except (ValueError, RecursionError):
                 continue
             if isinstance(value, dict):
-                found.append((line, (value.get("type"), value.get("payload"))))
-    return found
+                yield Line(number, value.get("type"), _without_id(value.get("payload")), value.get("timestamp"))
+
+
+def _without_id(payload: Any) -> Any:
+    """An item without its own id, which a copy may be given anew; a header keeps it, there it names the thread."""
+    if isinstance(payload, dict) and payload.get("type") and "id" in payload:
+        return {key: value for key, value in payload.items() if key != "id"}
+    return payload

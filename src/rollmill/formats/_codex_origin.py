@@ -30,7 +30,8 @@ INJECTED = (
     ("<permissions instructions>", "developer"),
     ("<collaboration_mode>", "developer"),
     ("<hook_prompt", "hook"),
-    ("Warning: ", "injected"),
+    ("Warning: The maximum number of unified exec processes", "injected"),
+    ("Warning: apply_patch was requested via", "injected"),
 )
 _IMAGE_WRAPPER = re.compile(r"\s*</?image\b[^>]*>\s*")
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from msgspec import Raw, Struct
 
-from rollmill.formats._jsonl import private_field
+from rollmill.formats._jsonl import TokenCount, private_field
 
 
 class Part(Struct, gc=False):
@@ -21,17 +21,19 @@ class Part(Struct, gc=False):
     type: str = ""
     text: str | None = None
     image_url: str | dict[str, Any] | None = None
+    data: str | None = None
+    mimeType: str | None = None
     content: Any = None
     success: bool | None = None
 
 
 class Tokens(Struct, gc=False):
-    input_tokens: int | None = None
-    cached_input_tokens: int | None = None
-    cache_write_input_tokens: int | None = None
-    output_tokens: int | None = None
-    reasoning_output_tokens: int | None = None
-    total_tokens: int | None = None
+    input_tokens: TokenCount | None = None
+    cached_input_tokens: TokenCount | None = None
+    cache_write_input_tokens: TokenCount | None = None
+    output_tokens: TokenCount | None = None
+    reasoning_output_tokens: TokenCount | None = None
+    total_tokens: TokenCount | None = None
 
 
 class TokenInfo(Struct, gc=False):

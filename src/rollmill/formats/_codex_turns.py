@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from rollmill.formats import RolloutFile
+from rollmill.formats._codex_compaction import parts_of, replacement
 from rollmill.formats._codex_content import Blocks, exit_code, spawned_agent, without_empty
 from rollmill.formats._codex_origin import Said, injected_kind
 from rollmill.formats._codex_records import ChatFunction, Item, Part, Record, TokenInfo, Tokens, is_encrypted
@@ -20,8 +19,6 @@ from rollmill.formats._conversation import answered_in_place, json_text, stronge
 from rollmill.formats._lift import embedded
 from rollmill.formats._times import utc
 from rollmill.rollout import Block, Child, Extra, Function, Message, Thinking, ToolCall, Usage
-
-_decode_items = msgspec.json.Decoder(list[Item]).decode
 
 
 @dataclass
@@ -60,6 +57,10 @@ class Turns:
         self.model: str | None = None
         self.call: Call | None = None
         self.waiting_usage: Usage | None = None
+        self.unplaced_counts = 0
+        self.waiting_reasoning: list[tuple[Record, str]] = []
+        self.nameless_calls: list[str] = []
+        self.compaction_end = -1
         self.total: Tokens | None = None
         self.spawns: set[str] = set()
         self.kept: list[tuple[Message, list[Message], bool]] = []
@@ -121,6 +122,7 @@ class Turns:
         if self.call is not None and self.call.message.extra.usage is None and usage is not None:
             self.call.message.extra.usage = usage
         else:
+            self.unplaced_counts += self.waiting_usage is not None
             self.waiting_usage = usage
         self.close_call()
 
@@ -131,17 +133,34 @@ class Turns:
         if turns <= 0 or not prompts:
             return
         cut = prompts[-min(turns, len(prompts))]
-        self.abandoned_usages += [m.extra.usage for m in self.messages[cut:] if m.extra.usage is not None]
+        dropped = self.messages[cut:]
+        self.abandoned_usages += [m.extra.usage for m in dropped if m.extra.usage is not None]
         for records in self.made_of[cut:]:
             for record in records:
                 record.fate = "abandoned"
         del self.messages[cut:], self.made_of[cut:]
+        self._forget(dropped)
+
+    def _forget(self, dropped: list[Message]) -> None:
+        """Undo what dropped messages brought with them: segments, sub-agents."""
+        gone = {id(message) for message in dropped}
+        calls = {call.id for message in dropped for call in message.tool_calls}
+        self.children = [child for child in self.children if child.tool_call_id not in calls]
+        self.kept = [kept for kept in self.kept if id(kept[0]) not in gone]
+        self.compactions = len(self.kept)
+        self.segment = self.messages[-1].extra.segment if self.messages else 0
+        self.segment_reasons = {n: reason for n, reason in self.segment_reasons.items() if n <= self.segment}
 
     def finish(self) -> list[Message]:
         """The messages, each call answered in its place."""
         self.close_call()
         self.blocks.spell_out_odd()
-        messages = answered_in_place(self.messages)
+        self.unplaced_counts += self.waiting_usage is not None
+        messages, repeated = answered_in_place(self.messages)
+        gone = {id(message) for message in repeated}
+        for message, records in zip(self.messages, self.made_of, strict=True) if gone else ():
+            if id(message) in gone:
+                records[0].fate = "duplicate"
         positions = {id(message): n for n, message in enumerate(messages)} if self.kept else {}
         for summary, kept, encrypted in self.kept:
             indexes = sorted({positions[id(message)] for message in kept if id(message) in positions})
@@ -184,7 +203,7 @@ class Turns:
 
     def _user_item(self, record: Record, item: Item) -> None:
         """One message, or several when only some parts of the item are injected."""
-        parts = [Part("input_text", item.content)] if isinstance(item.content, str) else item.content or []
+        parts = parts_of(item)
         groups = self.said.by_origin(parts)
         for number, (kind, members) in enumerate(groups):
             if kind is None:
@@ -245,23 +264,32 @@ class Turns:
     def _reasoning(self, record: Record, item: Item) -> None:
         call = self._open_call(record, item)
         readable = [part.text for part in item.content or () if isinstance(part, Part) and part.text]
-        summaries = [part.text for part in item.summary or () if isinstance(part, Part) and part.text]
+        summaries = [item.summary] if isinstance(item.summary, str) else [p.text for p in item.summary or () if p.text]
         if readable:
             self._think(call, "full", readable)
         elif summaries:
             self._think(call, "summary", summaries)
         else:
             self._think(call, "encrypted" if is_encrypted(item.encrypted_content) else "empty", [])
+        for event, text in self.waiting_reasoning:
+            self._tell_reasoning(call, event, text)
+        self.waiting_reasoning = []
 
-    def raw_reasoning(self, record: Record, text: str) -> bool:
-        """Readable reasoning that only an event has; False when the items have it too."""
-        if text in self.said.reasoning_items or self.call is None or "full" in self.call.kinds:
-            return False
+    def raw_reasoning(self, record: Record, text: str) -> None:
+        """Readable reasoning in an event: told by an item too, or the only place where it is. It may stand before or
+        behind its item."""
+        if text in self.said.reasoning_items:
+            record.fate = "duplicate"
+        elif self.call is not None and self.call.kinds:
+            self._tell_reasoning(self.call, record, text)
+        else:
+            self.waiting_reasoning.append((record, text))
+
+    def _tell_reasoning(self, call: Call, record: Record, text: str) -> None:
         record.fate = "merged"
-        self.call.records.append(record)
-        self.call.kinds.append("full")
-        self.call.readable.append(text)
-        return True
+        call.records.append(record)
+        call.kinds.append("full")
+        call.readable.append(text)
 
     def _think(self, call: Call, kind: Thinking, texts: Iterable[str]) -> None:
         call.kinds.append(kind)
@@ -272,7 +300,10 @@ class Turns:
         self, call: Call, record: Record, call_id: str | None, name: str | None, arguments: Any, kind: str = "function"
     ) -> None:
         text = arguments if isinstance(arguments, str) else "{}" if arguments is None else json_text(arguments)
-        call.message.tool_calls.append(ToolCall(call_id or f"line:{record.line}", Function(name or "", text), kind))
+        if not call_id:
+            call_id = f"line:{record.line}"
+            self.nameless_calls.append(call_id)
+        call.message.tool_calls.append(ToolCall(call_id, Function(name or "", text), kind))
         call.order.append("call")
 
     def _function_call(self, record: Record, item: Item) -> None:
@@ -326,7 +357,7 @@ class Turns:
             extra.other, extra.is_error = f'{{"exit_code":{code}}}', code != 0
         elif success is not None:
             extra.is_error = not success
-        call_id = item.call_id or f"line:{record.line}"
+        call_id = item.call_id or (self.nameless_calls.pop(0) if self.nameless_calls else f"line:{record.line}")
         if self.spawns:
             self._note_child(call_id, content)
         self._add(Message("tool", content, None, [], call_id, extra), record)
@@ -352,67 +383,55 @@ class Turns:
         """A new context: the summary as a message of the harness, what else is new in it behind the summary, and
         the earlier messages that it keeps by their indexes."""
         self.close_call()
-        summary = item.message or ""
-        kept, news, encrypted = self._replacement(item, summary)
-        self._begin_segment()
-        content = [Block("text", summary)] if summary else []
-        message = Message("user", content, extra=self._extra(record, Item(), "harness", "compact_summary"))
-        self._add(message, record)
-        self.kept.append((message, kept, encrypted))
-        message.extra.part = 0 if news else None
-        for number, (new, position) in enumerate(news, 1):
+        told = self._told_compaction()
+        found = replacement(item.replacement_history, item.message or "", self.messages)
+        if told is None:
+            message = self._begin_segment(record)
+            self.kept.append((message, found.kept, found.encrypted))
+        else:
+            record.fate = "merged"
+            message = told
+            self.kept[-1] = (told, found.kept, found.encrypted or self.kept[-1][2])
+        message.content = [Block("text", item.message)] if item.message else []
+        message.extra.part = 0 if found.news else None
+        for number, (new, position) in enumerate(found.news, 1):
             self._replacement_item(record, new, position, number)
+        self.compaction_end = len(self.messages)
 
-    def _begin_segment(self) -> None:
+    def _compaction_item(self, record: Record, item: Item) -> None:
+        """A compaction told by an item; beside a ``compacted`` record both tell of one."""
+        self.close_call()
+        if self._told_compaction() is not None:
+            record.fate = "duplicate"
+            return
+        message = self._begin_segment(record, item)
+        self.kept.append((message, [], is_encrypted(item.encrypted_content)))
+        self.compaction_end = len(self.messages)
+
+    def _told_compaction(self) -> Message | None:
+        """The summary of a compaction after which nothing was said yet."""
+        return self.kept[-1][0] if self.kept and self.compaction_end == len(self.messages) else None
+
+    def _begin_segment(self, record: Record, item: Item | None = None) -> Message:
         self.compactions += 1
         self.segment += bool(self.messages)
         self.segment_reasons[self.segment] = "compaction"
-
-    def _replacement(self, item: Item, summary: str) -> tuple[list[Message], list[tuple[Item, int]], bool]:
-        """``(earlier messages it repeats, items that are new with their position, whether a part is encrypted)``."""
-        try:
-            history = _decode_items(item.replacement_history) if bytes(item.replacement_history) else []
-        except (msgspec.MsgspecError, RecursionError):
-            history = []
-        known: dict[tuple[str, str], list[Message]] = {}
-        for message in self.messages:
-            known.setdefault((message.role, message.text), []).append(message)
-        kept, news, encrypted = [], [], False
-        for position, new in enumerate(history):
-            text = "\n".join(p.text or "" for p in new.content or () if isinstance(p, Part))
-            role = "system" if new.role == "developer" else new.role
-            encrypted = encrypted or is_encrypted(new.encrypted_content)
-            if new.type != "message" or not role:
-                continue
-            if found := known.get((role, text)):
-                kept.append(found.pop(0) if len(found) > 1 else found[0])
-            elif not (summary and summary in text):
-                news.append((new, position))
-        return kept, news, encrypted
+        message = Message("user", [], extra=self._extra(record, item or Item(), "harness", "compact_summary"))
+        self._add(message, record)
+        return message
 
     def _replacement_item(self, record: Record, item: Item, position: int, number: int) -> None:
-        parts = item.content if isinstance(item.content, list) else []
-        content = [
-            self.blocks.one(record, p, ("replacement_history", position, "content", n)) for n, p in enumerate(parts)
-        ]
+        parts = parts_of(item)
+        path = ("replacement_history", position, "content")
+        content = [self.blocks.one(record, part, (*path, n)) for n, part in enumerate(parts)]
         first = next((part.text for part in parts if part.text), "")
         kind = "copied" if item.role == "assistant" else injected_kind(first) or "injected"
         role: Any = item.role if item.role in ("user", "assistant") else "system"
         extra = self._extra(record, item, "model" if role == "assistant" else "harness", kind)
         extra.part = number
+        fate = record.fate
         self._add(Message(role, without_empty(content), extra=extra), record)
-
-    def _compaction_item(self, record: Record, item: Item) -> None:
-        """A compaction told by an item alone; beside a ``compacted`` record it says the same again."""
-        self.close_call()
-        last = self.messages[-1].extra if self.messages else None
-        if last is not None and last.kind == "compact_summary" and last.segment == self.segment:
-            record.fate = "duplicate"
-            return
-        self._begin_segment()
-        message = Message("user", [], extra=self._extra(record, item, "harness", "compact_summary"))
-        self._add(message, record)
-        self.kept.append((message, [], is_encrypted(item.encrypted_content)))
+        record.fate = fate
 
 
 def _is_prompt(message: Message) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from typing import Any
 
 import msgspec
@@ -14,25 +15,48 @@ _IN_ORDER = {"thinking": 0, "text": 1, "call": 2}
 _encode = msgspec.json.Encoder().encode
 
 
-def answered_in_place(messages: list[Message]) -> list[Message]:
-    """The messages with each call's result directly behind its assistant message, in call order.
+def answered_in_place(messages: list[Message]) -> tuple[list[Message], list[Message]]:
+    """``(messages, repeated)``: the messages with each call's result directly behind its assistant message, in call
+    order, and the results of calls that had theirs already.
 
-    The first result of a call is the one kept; a result without its call stays where it stood."""
+    A result answers the earliest call of its id that is still open before it, for ids come again; failing that one
+    behind it. A result without any call stays where it stood."""
+    answers = _answers(messages)
+    answered = {id(result) for result in answers.values()}
     called = {call.id for message in messages for call in message.tool_calls}
-    results: dict[str, Message] = {}
-    for message in messages:
-        if message.role == "tool" and message.tool_call_id in called:
-            results.setdefault(message.tool_call_id or "", message)
     ordered: list[Message] = []
+    repeated: list[Message] = []
     for message in messages:
+        if message.role == "tool" and id(message) in answered:
+            continue
         if message.role == "tool" and message.tool_call_id in called:
+            repeated.append(message)
             continue
         ordered.append(message)
-        for call in message.tool_calls:
-            if (result := results.pop(call.id, None)) is not None:
+        for position in range(len(message.tool_calls)):
+            if (result := answers.get((id(message), position))) is not None:
                 result.extra.segment = message.extra.segment
                 ordered.append(result)
-    return ordered
+    return ordered, repeated
+
+
+def _answers(messages: list[Message]) -> dict[tuple[int, int], Message]:
+    """The result of each call, by its message and its position there."""
+    opened: dict[str, deque[tuple[int, int]]] = {}
+    early: list[Message] = []
+    answers: dict[tuple[int, int], Message] = {}
+    for message in messages:
+        for position, call in enumerate(message.tool_calls):
+            opened.setdefault(call.id, deque()).append((id(message), position))
+        if message.role == "tool":
+            if waiting := opened.get(message.tool_call_id or ""):
+                answers[waiting.popleft()] = message
+            elif message.tool_call_id not in opened:
+                early.append(message)
+    for message in early:
+        if waiting := opened.get(message.tool_call_id or ""):
+            answers[waiting.popleft()] = message
+    return answers
 
 
 def strongest(kinds: list[Thinking]) -> Thinking | None:
@@ -75,11 +99,11 @@ def _segments(messages: list[Message], reasons: dict[int, str]) -> list[Segment]
 
 
 def _count_calls(fidelity: Fidelity, messages: list[Message]) -> None:
-    answered = {message.tool_call_id for message in messages if message.role == "tool"}
-    calls = [call for message in messages for call in message.tool_calls]
-    called = {call.id for call in calls}
-    fidelity.unanswered_calls = sum(call.type == "function" and call.id not in answered for call in calls)
-    fidelity.orphan_results = sum(m.role == "tool" and m.tool_call_id not in called for m in messages)
+    calls: Counter[str | None] = Counter(call.id for m in messages for call in m.tool_calls if call.type == "function")
+    results = Counter(message.tool_call_id for message in messages if message.role == "tool")
+    called = {call.id for message in messages for call in message.tool_calls}
+    fidelity.unanswered_calls = (calls - results).total()
+    fidelity.orphan_results = sum(number for call_id, number in results.items() if call_id not in called)
 
 
 def spell_out_markers(messages: list[Message]) -> None:

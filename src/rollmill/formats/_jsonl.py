@@ -13,10 +13,11 @@ import codecs
 import json
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, Protocol, TypeVar
+from typing import Annotated, Any, BinaryIO, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -49,6 +50,8 @@ class Numbered(Protocol):
 
 
 T = TypeVar("T", bound=Numbered)
+TokenCount = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""A figure that fits every column it is added up into; a log's larger one is no count."""
 
 
 @dataclass
@@ -61,6 +64,8 @@ class Log(Generic[T]):
     other_values: dict[str, int] = field(default_factory=dict)
     torn_tail: bool = False
     replaced_characters: int = 0
+    misfits: int = 0
+    lifted: bool = False
 
     def ledger(self) -> Fidelity:
         """A fidelity ledger that has what the reading knows; the records themselves still have to be classed."""
@@ -71,6 +76,7 @@ class Log(Generic[T]):
             unreadable_lines=self.unreadable_lines[:MAX_UNREADABLE_LINES],
             torn_tail=self.torn_tail,
             replaced_characters=self.replaced_characters,
+            notes=[f"{self.misfits} values of an unexpected type left out"] if self.misfits else [],
         )
 
 
@@ -81,7 +87,8 @@ def read_log(
     is compressed and not readable at all. ``usual`` is a decoder that is quicker and refuses unusual records."""
     log: Log[T] = Log()
     decode, append = (usual or decoder).decode, log.records.append
-    for first, lines, ended in line_chunks(path, media):
+    for first, lines, ended, lifted in line_chunks(path, media):
+        log.lifted = log.lifted or lifted
         for number, line in enumerate(lines, first):
             try:
                 record = decode(line)
@@ -104,10 +111,10 @@ def open_bytes(path: Path) -> BinaryIO:
     return zstandard.ZstdDecompressor().stream_reader(file, closefd=True, read_across_frames=True)
 
 
-def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes], bool]]:
-    """``(number of the first line, lines, ended)`` by chunks of some megabytes; ``ended`` is False on the last chunk
-    when no newline ends it. Base64 media in long lines are replaced by references on the way (``_lift``), so that
-    memory follows the text of a line, not its images."""
+def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes], bool, bool]]:
+    """``(number of the first line, lines, ended, lifted)`` by chunks of some megabytes. ``ended`` is False on the last
+    chunk when no newline ends it; ``lifted`` says whether base64 media were taken out of long lines (``_lift``), so
+    that memory follows the text of a line, not its images."""
     size = path.stat().st_size
     lift_from = LIFT_FROM_IN_BIG_FILES if size > BIG_FILE else LIFT_FROM
     number, rest, long_line = 1, b"", None
@@ -117,20 +124,25 @@ def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes
             long_line.feed(head)
             if not newline:
                 continue
-            yield number, [long_line.finish()], True
+            yield number, [long_line.finish()], True, long_line.lifted
             number, long_line = number + 1, None
         lines = chunk.split(b"\n")
         lines[0] = rest + lines[0]
         rest = lines.pop()
         if lines:
-            yield number, [lift(line, media) if len(line) > lift_from else line for line in lines], True
+            if max(map(len, lines)) > lift_from:
+                light = [lift(line, media) if len(line) > lift_from else line for line in lines]
+                yield number, light, True, any(a is not b for a, b in zip(light, lines, strict=True))
+            else:
+                yield number, lines, True, False
             number += len(lines)
         if len(rest) > CHUNK:
             long_line, rest = LongLine(media, rest), b""
     if long_line is not None:
-        rest = long_line.finish()
-    if rest:
-        yield number, [lift(rest, media) if len(rest) > lift_from else rest], False
+        yield number, [long_line.finish()], False, long_line.lifted
+    elif rest:
+        light_rest = lift(rest, media) if len(rest) > lift_from else rest
+        yield number, [light_rest], False, light_rest is not rest
 
 
 def _chunks(path: Path, chunk_size: int) -> Iterator[bytes]:
@@ -146,7 +158,7 @@ def _chunks(path: Path, chunk_size: int) -> Iterator[bytes]:
                     raise
                 if started:
                     return
-                raise UnreadableFile("bad_zst", f"{path} is not a readable zstd file: {error}") from error
+                raise UnreadableFile("bad_zst", f"not a readable zstd file: {error}") from error
             if not chunk:
                 return
             started = True
@@ -211,7 +223,8 @@ def _keep(log: Log[T], value: Any, source: str, number: int, decoder: msgspec.js
         log.replaced_characters += surrogates
         record = _decoded(source, decoder)
     if record is None:
-        record = decoder.decode(json.dumps(_fitting(value, lambda part: _fits(part, decoder))))
+        value = json.loads(source)
+        record = decoder.decode(json.dumps(_fitting(log, value, lambda part: _fits(part, decoder))))
     record.line = number
     log.records.append(record)
 
@@ -231,22 +244,42 @@ def _fits(value: Any, decoder: msgspec.json.Decoder[Any]) -> bool:
     return True
 
 
-def _fitting(value: dict[str, Any], fits: Any) -> dict[str, Any]:
-    """``value`` without the fields whose type is not the expected one, at any depth of objects."""
-    kept = {}
+def _fitting(log: Log[Any], value: dict[str, Any], fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """``value`` without what is not of the expected type, at any depth; how much that is goes to the log."""
+    kept: dict[str, Any] = {}
     for key, item in value.items():
         if fits({key: item}):
             kept[key] = item
         elif isinstance(item, dict):
-            kept[key] = _fitting(item, lambda part, key=key: fits({key: part}))
+            kept[key] = _fitting(log, item, partial(_fits_inside, fits, key))
+        elif isinstance(item, list):
+            kept[key] = _fitting_items(log, key, item, fits)
+        else:
+            log.misfits += 1
     return kept
+
+
+def _fitting_items(log: Log[Any], key: str, items: list[Any], fits: Callable[[dict[str, Any]], bool]) -> list[Any]:
+    kept = []
+    for item in items:
+        if fits({key: [item]}):
+            kept.append(item)
+        elif isinstance(item, dict):
+            kept.append(_fitting(log, item, lambda part: fits({key: [part]})))
+        else:
+            log.misfits += 1
+    return kept
+
+
+def _fits_inside(fits: Callable[[dict[str, Any]], bool], key: str, part: dict[str, Any]) -> bool:
+    return fits({key: part})
 
 
 def source_objects(path: Path, numbers: set[int], media: MediaStore) -> dict[int, list[Any]]:
     """The JSON values on the given lines, as plain Python: for the rare record of which more is needed than the
     typed decoder keeps. Reads the file once more."""
     found: dict[int, list[Any]] = {}
-    for first, lines, _ in line_chunks(path, media):
+    for first, lines, _, _ in line_chunks(path, media):
         for number in sorted(n for n in numbers if first <= n < first + len(lines)):
             found[number] = list(_values(_text(Log(), lines[number - first])))
     return found

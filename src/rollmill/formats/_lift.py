@@ -30,7 +30,7 @@ def lift(line: bytes, media: MediaStore) -> bytes:
     if b"base64" not in line and b'"image_generation' not in line:
         return line
     long_line = LongLine(media, line)
-    return long_line.finish()
+    return long_line.finish() if long_line.lifted else line
 
 
 def lifted(encoded: str, media_type: str | None) -> Media | None:
@@ -69,6 +69,7 @@ class LongLine:
         self.media = media
         self.done: list[bytes] = []
         self.waiting = bytearray()
+        self.lifted = False
         self.feed(start)
 
     def feed(self, piece: bytes) -> None:
@@ -84,6 +85,7 @@ class LongLine:
             media_type = opening[1].decode() if opening[1] else None
             found = from_base64(bytes(self.waiting[start:end]), media_type, self.media)
             if found is not None:
+                self.lifted = True
                 self.done.append(bytes(self.waiting[position:start]))
                 self.done.append(f"{_MARK}{found.sha256}:{found.size}:{found.media_type or ''}".encode())
             else:

@@ -50,8 +50,14 @@ def span(times: Sequence[Any]) -> tuple[str | None, str | None]:
     """The earliest and the latest of a log's times, in UTC; (None, None) of none."""
     known = [time for time in times if time is not None]
     if not _are_utc_alike(known):
-        known = [text for time in known if (text := utc(time)) is not None]
+        known = sorted((text for time in known if (text := utc(time)) is not None), key=_without_z)
+        return (known[0], known[-1]) if known else (None, None)
     return (min(known), max(known)) if known else (None, None)
+
+
+def _without_z(time: str) -> str:
+    """What UTC texts of different precision sort by: 00 before 00.5."""
+    return time.removesuffix("Z")
 
 
 def _are_utc_alike(times: list[Any]) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -24,12 +24,14 @@ from rollmill.formats._claude_companions import AgentMeta, IndexEntry, agent_met
 from rollmill.formats._claude_messages import Conversation, build, usage_of
 from rollmill.formats._claude_records import METADATA_TYPES, TREE_TYPES, Progress, Record
 from rollmill.formats._claude_tree import Branch, Thread, threads
-from rollmill.formats._conversation import first_line_title, sum_up
+from rollmill.formats._conversation import first_line_title, spell_out_markers, sum_up
 from rollmill.formats._jsonl import Log, read_log
 from rollmill.rollout import Child, Fidelity, Parent, Rollout, SourceMeta, ToolCall, add_usage
 
 NAME = "claude_code"
 PARSER = "claude_code/1"
+SUB_AGENT_TOOLS = ("Task", "Agent")
+"""The tool that starts a sub-agent, before and after it was renamed."""
 DEFAULTS = FormatDefaults("~/.claude/projects", "*.jsonl", "CLAUDE_CONFIG_DIR", "projects")
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -104,7 +106,7 @@ class _Session:
     def _nothing(self, reason: str) -> list[Rollout]:
         counts = self.ledger.records
         if counts.total and counts.total == counts.unknown + counts.unreadable:
-            raise UnreadableFile("not_a_rollout", f"{self.file.path}: none of its lines is a Claude Code record")
+            raise UnreadableFile("not_a_rollout", "none of its lines is a Claude Code record")
         self.file.skip = reason
         return []
 
@@ -118,7 +120,7 @@ class _Session:
         counts.total = len(records) + counts.unknown + counts.unreadable
         for record in records:
             if record.type in TREE_TYPES and (record.message is not None or record.type not in ("user", "assistant")):
-                uuid = record.uuid = record.uuid or f"line:{record.line}"
+                uuid = record.uuid = record.uuid or _stand_in(record, at)
                 if (first := at.get(uuid)) is None:
                     at[uuid] = len(tree)
                     tree.append(record)
@@ -153,18 +155,21 @@ class _Session:
         return self.file.path.parent.parent.name if self.file.path.parent.name == "subagents" else stem
 
     def _drop_stray(self) -> None:
-        """A log begun by leaving plan mode starts with one turn of the session before it, on which nothing follows.
-        A copied history has more turns, or turns that follow on it, and stays."""
+        """A log begun by leaving plan mode starts with a turn of the session before it, which nothing of its own
+        follows on. A copied history is followed by what is new, and stays."""
         own = next((n for n, record in enumerate(self.tree) if record.sessionId == self.session_id), 0)
-        turns = [record for record in self.tree[:own] if record.is_conversation]
-        followed = {record.parentUuid for record in self.tree}
-        if len(turns) == 1 and turns[0].uuid not in followed:
-            self.tree = [record for record in self.tree if record is not turns[0]]
-            self.ledger.records.replayed += 1
+        strays = [record for record in self.tree[:own] if record.is_conversation]
+        followed = {record.parentUuid for record in self.tree[own:]}
+        if strays and not followed & {record.uuid for record in self.tree[:own]}:
+            self.tree = [record for record in self.tree if not any(record is stray for stray in strays)]
+            self.ledger.records.replayed += len(strays)
 
     def _close_ledger(self) -> None:
         counts = self.ledger.records
         turns = [record for record in self.tree if record.is_conversation]
+        for record in turns:
+            if not record.is_said:
+                record.fate = "metadata"
         for fate, number in Counter(record.fate or "abandoned" for record in turns).items():
             setattr(counts, fate, getattr(counts, fate) + number)
         counts.metadata += sum(record.type in TREE_TYPES for record in self.tree) - len(turns)
@@ -250,6 +255,8 @@ class _Session:
         if agent.agentType or agent.description:
             meta.other["agent"] = {"type": agent.agentType, "description": agent.description}
         sum_up(meta, conversation.messages, conversation.segment_reasons)
+        if self.log.lifted:
+            spell_out_markers(conversation.messages)
         return meta
 
     def _parent_id(self, agent: AgentMeta) -> str:
@@ -294,7 +301,7 @@ class _Session:
         main, sidechains = rollouts[0], [r for r in rollouts if r.is_sidechain and not self.is_agent_file]
         if main.is_sidechain:
             return
-        calls = [call for message in main.messages for call in message.tool_calls]
+        calls = [c for m in main.messages for c in m.tool_calls if c.function.name in SUB_AGENT_TOOLS]
         for sidechain in sidechains:
             task = sidechain.messages[0].text
             matching = [call.id for call in calls if _prompt_of(call) == task and task]
@@ -304,6 +311,12 @@ class _Session:
             name = sidechain.trace_id.removeprefix(self.session_id + ":")
             if name not in {child.agent_id for child in main.source_meta.children}:
                 main.source_meta.children.append(Child(name, call_id))
+
+
+def _stand_in(record: Record, taken: Mapping[str, int]) -> str:
+    """What stands for a missing uuid: the line, and a number when several records share it."""
+    names = (f"line:{record.line}" + (f":{n}" if n else "") for n in range(len(taken) + 1))
+    return next(name for name in names if name not in taken)
 
 
 def _children(conversation: Conversation, thread: Thread) -> list[Child]:

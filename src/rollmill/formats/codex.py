@@ -31,7 +31,7 @@ from rollmill.formats._codex_records import (
     UsualLine,
 )
 from rollmill.formats._codex_turns import Turns
-from rollmill.formats._conversation import first_line_title, sum_up
+from rollmill.formats._conversation import first_line_title, spell_out_markers, sum_up
 from rollmill.formats._jsonl import Log, read_log
 from rollmill.formats._times import span
 from rollmill.rollout import Fidelity, Parent, Rollout, SourceMeta, add_usage
@@ -110,7 +110,7 @@ class _Thread:
     def _nothing(self) -> list[Rollout]:
         counts = self.ledger.records
         if counts.total and counts.total == counts.unknown + counts.unreadable:
-            raise UnreadableFile("not_a_rollout", f"{self.file.path}: none of its lines is a Codex record")
+            raise UnreadableFile("not_a_rollout", "none of its lines is a Codex record")
         self.file.skip = "no_messages"
         return []
 
@@ -135,8 +135,9 @@ class _Thread:
             return set()
         self.forked_from = parent
         lines = replayed_lines(self.file, self.header, parent)
-        if lines is None:
-            self.ledger.notes.append(f"fork prefix kept: parent {parent} not found")
+        if not lines:
+            reason = "not found" if lines is None else "says nothing that is repeated here"
+            self.ledger.notes.append(f"fork prefix kept: parent {parent} {reason}")
         return lines or set()
 
     def _said(self) -> Said:
@@ -218,14 +219,13 @@ class _Thread:
         if kind == "token_count":
             turns.token_count(item.info)
         elif kind == "agent_message":
-            self._told(record, item.message, said.assistant_items, Item(type="message", role="assistant"), item.phase)
+            self._told(record, item.message, said.assistant_items, "assistant", item.phase)
         elif kind == "user_message":
-            self._told(record, item.message, said.user_items, Item(type="message", role="user"))
+            self._told(record, item.message, said.user_items, "user")
         elif kind == "agent_reasoning":
-            self._told(record, item.text, said.reasoning_items, None)
+            self._told(record, item.text, said.reasoning_items)
         elif kind == "agent_reasoning_raw_content" and item.text:
-            if not turns.raw_reasoning(record, item.text):
-                record.fate = "duplicate"
+            turns.raw_reasoning(record, item.text)
         elif kind == "item_completed" and item.item is not None:
             self._take_turn_item(record, item)
         elif kind == "turn_aborted":
@@ -238,18 +238,18 @@ class _Thread:
             turns.spawned(item.new_thread_id, item.call_id)
 
     def _told(
-        self, record: Record, text: str | None, items: set[str], as_item: Item | None, phase: str | None = None
+        self, record: Record, text: str | None, items: set[str], role: str | None = None, phase: str | None = None
     ) -> None:
-        """An event with text: a repetition where the log has items of its kind, else the only place the text is."""
+        """An event with text, reasoning if it has no ``role``: a repetition where the log has items of its kind, else
+        the only place the text is."""
         if not text:
             return
         if items:
-            record.fate = "duplicate" if _repeats(text, items) else "metadata"
-        elif as_item is None:
+            record.fate = "duplicate" if text in items or text.strip() in items else "metadata"
+        elif role is None:
             self.turns.take_item(record, Item(type="reasoning", summary=[Part("summary_text", text)]))
         else:
-            as_item.content, as_item.phase = text, phase
-            self.turns.take_item(record, as_item)
+            self.turns.take_item(record, Item(type="message", role=role, content=text, phase=phase))
 
     def _take_turn_item(self, record: Record, event: Item) -> None:
         """A paginated log's own way to say what a response item says; the only place where that is missing."""
@@ -281,6 +281,8 @@ class _Thread:
         self.ledger.companions_missing = self.file.companions_missing
         self.ledger.compactions = self.turns.compactions
         self.ledger.undecodable_media = self.turns.blocks.undecodable_media
+        if self.turns.unplaced_counts:
+            self.ledger.notes.append(f"{self.turns.unplaced_counts} token counts of calls that left no message")
         if self.turns.abandoned_usages:
             self.ledger.abandoned_usage = add_usage(self.turns.abandoned_usages)
 
@@ -335,6 +337,8 @@ class _Thread:
             other=self._other(messages),
         )
         sum_up(meta, messages, self.turns.segment_reasons)
+        if self.log.lifted:
+            spell_out_markers(messages)
         return meta
 
     def _fidelity(self, has_tools: bool) -> Fidelity:
@@ -365,10 +369,6 @@ def _texts(content: str | list[Part] | None) -> list[str]:
         return [content]
     texts = [part.text for part in content or () if part.text]
     return [*texts, "".join(texts)] if len(texts) > 1 else texts
-
-
-def _repeats(text: str, items: set[str]) -> bool:
-    return text in items or text.strip() in items
 
 
 def _environment_cwd(messages: Sequence[Any]) -> str | None:
