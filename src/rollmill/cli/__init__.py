@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -65,7 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from click.shell_completion import shell_complete
 
         sys.exit(shell_complete(rollmill, {}, "rollmill", COMPLETE, instruction))
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(_status(sys.argv[1:] if arguments is None else arguments))
+
+
+def _end(*_: object) -> None:
+    """Leave by the usual way, so that nothing half-written stays."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _status(arguments: Sequence[str]) -> int:

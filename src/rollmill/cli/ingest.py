@@ -82,12 +82,28 @@ def command(
         raise click.UsageError("--seed is for --shuffle; give both or neither")
     pattern, recursive = options.pop("pattern"), not options.pop("no_recursive")
     sources = _sources(path, format_name, pattern, recursive, options.pop("branches"))
-    from rollmill.cli.progress import shown_progress
-    from rollmill.engine.ingest import ingest
-
-    with shown_progress(quiet) as progress:
-        summary = ingest(sources, target, partition=partition, progress=progress, **options)
+    summary = _ingest(sources, target, partition, quiet, options)
     _print(summary, as_json, quiet)
+
+
+def _ingest(
+    sources: list[AgentRolloutSeedSource],
+    target: Path,
+    partition: PartitionBlock | None,
+    quiet: bool,
+    options: dict[str, Any],
+) -> IngestSummary:
+    from rollmill.cli.interrupts import between_tasks
+    from rollmill.cli.progress import shown_progress
+    from rollmill.engine.ingest import Progress, ingest
+
+    with shown_progress(quiet) as show, between_tasks() as stop_here:
+
+        def progress(state: Progress) -> None:
+            stop_here()
+            show(state)
+
+        return ingest(sources, target, partition=partition, progress=progress, **options)
 
 
 def _output(name: str | None) -> Path:

@@ -16,10 +16,10 @@ Show = Callable[[Progress], None]
 
 
 @contextmanager
-def shown_progress(quiet: bool) -> Iterator[Show | None]:
-    """A function that shows how far the run is; None for a quiet run."""
+def shown_progress(quiet: bool) -> Iterator[Show]:
+    """A function that shows how far the run is, nothing for a quiet run."""
     if quiet:
-        yield None
+        yield lambda state: None
     elif sys.stderr.isatty():
         with _bar() as show:
             yield show

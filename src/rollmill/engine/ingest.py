@@ -15,18 +15,22 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollmill.engine.tasks import Plan, Result, Worker, tasks
 from rollmill.errors import ConfigError, RollmillError
-from rollmill.seeds.discovery import ManifestRow
+from rollmill.files import is_inside
+from rollmill.seeds.discovery import Discovery, ManifestRow
 from rollmill.seeds.rollout_reader import AgentRolloutSeedReader
 from rollmill.seeds.selection import PartitionBlock, select
 from rollmill.seeds.source import AgentRolloutSeedSource
 from rollmill.seeds.summary import OnError, ReadSummary
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
     import pyarrow as pa
 
 TASKS_PER_WORKER = 2
@@ -165,24 +169,32 @@ def ingest(
     DuckDB's SQL over a row's columns. Embedded media go to ``media``, by default beside the output. Raises
     ``ConfigError`` and ``SeedReaderError`` for what the user can fix, before the output is touched where possible.
     """
-    from rollmill.engine.outputs import media_folder, open_output
+    from rollmill.engine.outputs import explained, media_folder, open_output
 
     started = time.monotonic()
     check_where(where)
     sources = [source] if isinstance(source, AgentRolloutSeedSource) else list(source)
     media = media or media_folder(output)
     summary = IngestSummary(media=media)
-    jobs = [_job(each, summary.reading, shuffle, seed, partition, media, on_error, where) for each in sources]
+    select_rows = partial(_selected, partition=partition, shuffle=shuffle, seed=seed, must_have=len(sources) == 1)
+    jobs = []
+    for each in sources:
+        discovery, rows = select_rows(each)
+        _refuse_input(output, discovery.root, rows)
+        summary.reading.add_discovery(discovery, selected=len(rows))
+        jobs.append((Plan(discovery.root, each.recursive, each.branches, media, on_error, where), rows))
     state = Progress(sum(len(rows) for _, rows in jobs), sum(row["size"] for _, rows in jobs for row in rows))
     target = open_output(output)
     try:
         for plan, rows in jobs:
             for result in _results(plan, rows, workers):
-                _take(result, summary, target, limit)
+                with explained(output):
+                    _take(result, summary, target, limit)
                 _report(state, summary, started, progress)
                 if summary.rows == limit:
                     break
-        target.close()
+        with explained(output):
+            target.close()
     except BaseException:
         target.discard()
         raise
@@ -206,24 +218,28 @@ def check_where(where: str | None) -> None:
         raise ConfigError(f"the where condition {where!r} does not work: {error}") from error
 
 
-def _job(
+def _selected(
     source: AgentRolloutSeedSource,
-    reading: ReadSummary,
+    partition: PartitionBlock | None,
     shuffle: bool,
     seed: int | None,
-    partition: PartitionBlock | None,
-    media: Path,
-    on_error: OnError,
-    where: str | None,
-) -> tuple[Plan, list[ManifestRow]]:
-    """What to read of one source, and how. Its discovery is counted."""
+    must_have: bool,
+) -> tuple[Discovery, list[ManifestRow]]:
+    """What lies in a source's folder, and the files to read of it. ``must_have``: nothing to read is an error."""
     reader = AgentRolloutSeedReader()
     reader.attach(source)
     discovery = reader.discovered()
-    found = reader.manifest_rows()
-    rows = select(found, partition.to_index_range(len(found)) if partition else None, shuffle, seed)
-    reading.add_discovery(discovery, selected=len(rows))
-    return Plan(discovery.root, source.recursive, source.branches, media, on_error, where), rows
+    found = reader.manifest_rows() if must_have else discovery.rows
+    index_range = partition.to_index_range(len(found)) if partition and found else None
+    return discovery, select(found, index_range, shuffle, seed)
+
+
+def _refuse_input(output: Path, root: Path, rows: Sequence[ManifestRow]) -> None:
+    """Raise ``ConfigError`` when writing would replace one of the files to be read."""
+    if output.is_file() and is_inside(output, root):
+        real = output.resolve()
+        if any(Path(row["source_path"]).resolve() == real for row in rows):
+            raise ConfigError(f"{output} is one of the files to be read; write to another")
 
 
 def _take(result: Result, summary: IngestSummary, target: Any, limit: int | None) -> None:
@@ -283,19 +299,32 @@ def _from_processes(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> It
 @contextmanager
 def _pool(plan: Plan, workers: int) -> Iterator[ProcessPoolExecutor]:
     """Worker processes, all stopped at the end whatever happened."""
-    context = multiprocessing.get_context("forkserver" if "forkserver" in _start_methods() else "spawn")
-    if hasattr(context, "set_forkserver_preload"):
+    has_forkserver = "forkserver" in _start_methods()
+    context = multiprocessing.get_context("forkserver" if has_forkserver else "spawn")
+    if has_forkserver:
         context.set_forkserver_preload(["rollmill.engine.preload"])
-    pool = ProcessPoolExecutor(workers, context, _begin, (plan,))
+        _start_forkserver()
+    stop = context.Event()
+    pool = ProcessPoolExecutor(workers, context, _begin, (plan, stop))
     try:
         yield pool
     finally:
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
+        # Never terminated: one that dies while it sends a result leaves this process reading the rest for ever.
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_forkserver() -> None:
+    """Start it deaf to Ctrl-C, which a terminal sends to every process; its workers inherit that, this one is told
+    afterwards. The resource tracker comes first, because it would end the silence when it starts."""
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_methods() -> list[str]:
@@ -303,15 +332,19 @@ def _start_methods() -> list[str]:
 
 
 _worker: Worker | None = None
+_stop: Event | None = None
 
 
-def _begin(plan: Plan) -> None:
+def _begin(plan: Plan, stop: Event) -> None:
     """Make this process a worker. Ctrl-C is for the process that started it."""
-    global _worker
+    global _worker, _stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker = Worker(plan)
+    _worker, _stop = Worker(plan), stop
 
 
 def _process(manifest_rows: list[ManifestRow]) -> Result:
-    assert _worker is not None
+    """A task's rows; none when nobody waits for them any more."""
+    assert _worker is not None and _stop is not None
+    if _stop.is_set():
+        return Result([], ReadSummary())
     return _worker.process(manifest_rows)

@@ -6,9 +6,10 @@ readable by their owner only, for rollouts hold what people typed.
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -16,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rollmill.errors import ConfigError
+from rollmill.errors import ConfigError, RollmillError
 from rollmill.rollout import sparse
 from rollmill.rows import ROW_SCHEMA
 
@@ -79,6 +80,7 @@ class _Aside:
         self.aside = path.with_name(f".{path.name}.writing-{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(path)
             descriptor = os.open(self.aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another output") from error
@@ -93,6 +95,35 @@ class _Aside:
     def discard(self) -> None:
         self.file.close()
         self.aside.unlink(missing_ok=True)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what runs that were killed left beside ``path``."""
+    for aside in path.parent.glob(f".{glob.escape(path.name)}.writing-*"):
+        process = aside.name.rpartition("-")[2]
+        if process.isdecimal() and not _is_running(int(process)):
+            aside.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """A disk that is full or goes away is an error of the run that the user can fix, told in one message."""
+    try:
+        yield
+    except OSError as error:
+        raise RollmillError(
+            f"{path} cannot be written: {error.strerror or error}; nothing was left there, make room and run again"
+        ) from error
 
 
 class ParquetOutput:

@@ -1,4 +1,4 @@
-"""Chat messages of many dialects to ours: OpenAI's, ShareGPT's, and what data sets make of them.
+r"""Chat messages of many dialects to ours: OpenAI's, ShareGPT's, and what data sets make of them.
 
     {"role":"assistant","content":null,"tool_calls":[{"id":"c1","function":{"name":"ls","arguments":"{}"}}]}
     {"from":"function_call","value":"{\"name\": \"ls\", \"arguments\": {}}"}
@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from rollmill.formats._lift import embedded, linked
-from rollmill.formats._raw_json import NOT_JSON, compact, fields, is_null, items, text, type_of
+from rollmill.formats._raw_json import ABSENT, NOT_JSON, compact, fields, is_null, plain, text, type_of
 from rollmill.formats._times import utc
 from rollmill.media import MediaStore
 from rollmill.rollout import Block, Extra, Function, Media, Message, Origin, Role, Thinking, ToolCall
@@ -64,14 +64,15 @@ class ChatMessage(Struct):
     tool_calls: list[ChatCall] | str | None = None
     function_call: ChatFunction | None = None
     tool_call_id: str | int | None = None
-    reasoning_content: Raw = Raw(b"null")
-    reasoning: Raw = Raw(b"null")
-    thinking: Raw = Raw(b"null")
-    id: Raw = Raw(b"null")
-    name: Raw = Raw(b"null")
-    model: Raw = Raw(b"null")
-    weight: Raw = Raw(b"null")
-    timestamp: Raw = Raw(b"null")
+    reasoning_content: Raw = ABSENT
+    reasoning: Raw = ABSENT
+    thinking: Raw = ABSENT
+    id: Raw = ABSENT
+    name: Raw = ABSENT
+    model: Raw = ABSENT
+    weight: Raw = ABSENT
+    refusal: Raw = ABSENT
+    timestamp: Raw = ABSENT
 
 
 _calls = msgspec.json.Decoder(list[ChatCall])
@@ -99,7 +100,7 @@ class Conversation:
         content = self._content(chat.content if chat.content is not None else chat.value)
         message = Message(role, content, extra=Extra(origin=_ORIGINS[role], line=self.line))
         message.extra.id = text(chat.id) or None
-        message.extra.timestamp = utc(_plain_time(chat.timestamp))
+        message.extra.timestamp = _time(chat.timestamp)
         message.extra.other = _other(chat)
         if said == "developer":
             message.extra.kind = "developer"
@@ -110,6 +111,13 @@ class Conversation:
         elif role == "tool" and chat.tool_call_id is not None:
             message.tool_call_id = str(chat.tool_call_id)
         self.messages.append(message)
+
+    def add_answer(self, chat: ChatMessage) -> None:
+        """Take the answer to all messages so far, unless the last of them is that answer."""
+        self.add(chat)
+        last, answer = self.messages[-2:] if len(self.messages) > 1 else (None, self.messages[-1])
+        if last is not None and _says(last) == _says(answer):
+            self.messages.pop()
 
     def finish(self) -> list[Message]:
         """The messages with each result behind its call, numbered."""
@@ -248,39 +256,41 @@ def _open_place(
     return None
 
 
+def _says(message: Message) -> tuple[Role, str, list[Function]]:
+    return message.role, message.text, [call.function for call in message.tool_calls]
+
+
 def _kind_of(reasoning: str | None) -> Thinking:
     return "full" if reasoning else "empty"
 
 
 def _arguments(raw: Raw) -> str:
     """JSON text: a string as it is, an object without white space, an empty object when there is nothing."""
-    if is_null(raw):
-        return "{}"
-    given = text(raw)
-    return given if given is not None else compact(raw)
+    if (given := text(raw)) is not None:
+        return given
+    return "{}" if is_null(raw) else compact(raw)
 
 
 def _other(chat: ChatMessage) -> str | None:
-    kept = {"weight": chat.weight, "name": chat.name}
+    kept = {"weight": chat.weight, "name": chat.name, "refusal": chat.refusal}
     texts = [f'"{key}":{compact(raw)}' for key, raw in kept.items() if not is_null(raw)]
     return "{" + ",".join(texts) + "}" if texts else None
 
 
-def _plain_time(raw: Raw) -> str | float | None:
-    return msgspec.json.decode(raw) if type_of(raw) in ("string", "number") else None
+def _time(raw: Raw) -> str | None:
+    return utc(plain(raw)) if raw is not ABSENT else None
 
 
 def messages_of(raw: Raw) -> list[ChatMessage]:
     """A list of messages, also as JSON text, or one message. Raises ``BadRow`` for anything else."""
-    source: Raw | str = text(raw) or raw
-    if type_of(source) == "array":
-        return _messages.decode(source)
+    written = text(raw)
+    if written is not None and not written.lstrip().startswith("["):
+        raise BadRow(f"expected a list of messages, met the text {written[:40]!r}")
+    source: Raw | str = raw if written is None else written
     if type_of(source) == "object":
         return [_message.decode(source)]
-    raise BadRow(f"expected a list of messages, met JSON of type {type_of(raw)}")
+    return _messages.decode(source)
 
 
 _message = msgspec.json.Decoder(ChatMessage)
 _messages = msgspec.json.Decoder(list[ChatMessage])
-
-__all__ = ["BadRow", "ChatMessage", "Conversation", "items", "messages_of"]

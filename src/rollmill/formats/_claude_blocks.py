@@ -73,13 +73,12 @@ class Blocks:
 
     def _result_block(self, item: Any) -> Block:
         if isinstance(item, dict):
-            text = item.get("text")
-            if item.get("type") == "text" and isinstance(text, str):
+            kind, text, source = item.get("type"), item.get("text"), item.get("source")
+            if kind == "text" and isinstance(text, str):
                 return Block("text", self._whole_output(text) if text.startswith(_PERSISTED) else text)
-            source = item.get("source")
-            if item.get("type") in _MEDIA_TYPES and isinstance(source, dict):
-                return self._media(item["type"], _source(source), json_text(item))
-            return Block(str(item.get("type") or "json"), json_text(item))
+            if isinstance(kind, str) and kind in _MEDIA_TYPES and isinstance(source, dict):
+                return self._media(kind, _source(source), json_text(item))
+            return Block(kind if isinstance(kind, str) and kind else "json", json_text(item))
         return Block("text", item) if isinstance(item, str) else Block("json", json_text(item))
 
     def _whole_output(self, preview: str) -> str:

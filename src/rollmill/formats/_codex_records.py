@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import msgspec
 from msgspec import Raw, Struct
 
 from rollmill.formats._jsonl import TokenCount, private_field
@@ -67,7 +68,7 @@ class TurnItem(Struct):
 
 class ChatFunction(Struct):
     name: str | None = None
-    arguments: Any = None
+    arguments: Raw = Raw(b"")
 
 
 class ChatCall(Struct):
@@ -88,7 +89,7 @@ class Item(Struct, gc=False):
     call_id: str | None = None
     name: str | None = None
     namespace: str | None = None
-    arguments: Any = None
+    arguments: Raw = Raw(b"")
     input: Any = None
     action: Raw = Raw(b"")
     output: str | Part | list[Part] | None = None
@@ -169,7 +170,7 @@ class FunctionCallItem(Struct, gc=False, tag_field="type", tag="function_call"):
     type: ClassVar[str] = "function_call"
     id: str | None = None
     name: str | None = None
-    arguments: Any = None
+    arguments: str | None = None
     call_id: str | None = None
     namespace: str | None = None
 
@@ -265,6 +266,16 @@ class EventLine(Struct, gc=False, tag_field="type", tag="event_msg"):
 
 
 UsualLine = ResponseItemLine | EventLine
+
+
+def json_source(value: Raw | str | None) -> str:
+    """Arguments as JSON text, byte for byte: a string's content, any other value's source; ``{}`` of nothing."""
+    if isinstance(value, str):
+        return value
+    source = bytes(value) if value is not None else b""
+    if source.startswith(b'"'):
+        return msgspec.json.decode(source, type=str)
+    return "{}" if source in (b"", b"null") else source.decode("utf-8", "replace")
 
 
 def is_encrypted(content: Raw) -> bool:

@@ -14,7 +14,16 @@ from rollmill.formats import RolloutFile
 from rollmill.formats._codex_compaction import parts_of, replacement
 from rollmill.formats._codex_content import Blocks, exit_code, spawned_agent, without_empty
 from rollmill.formats._codex_origin import Said, injected_kind
-from rollmill.formats._codex_records import ChatFunction, Item, Part, Record, TokenInfo, Tokens, is_encrypted
+from rollmill.formats._codex_records import (
+    ChatFunction,
+    Item,
+    Part,
+    Record,
+    TokenInfo,
+    Tokens,
+    is_encrypted,
+    json_source,
+)
 from rollmill.formats._conversation import answered_in_place, json_text, strongest, unusual_order
 from rollmill.formats._lift import embedded
 from rollmill.formats._times import utc
@@ -250,7 +259,7 @@ class Turns:
             self._assistant_text(record, item)
             for chat_call in item.tool_calls or ():
                 function = chat_call.function or ChatFunction()
-                self._add_call(call, record, chat_call.id, function.name, function.arguments)
+                self._add_call(call, record, chat_call.id, function.name, json_source(function.arguments))
             record.fate = "used"
 
     def _assistant_text(self, record: Record, item: Item) -> None:
@@ -297,40 +306,41 @@ class Turns:
         (call.readable if kind == "full" else call.summaries).extend(texts)
 
     def _add_call(
-        self, call: Call, record: Record, call_id: str | None, name: str | None, arguments: Any, kind: str = "function"
+        self, call: Call, record: Record, call_id: str | None, name: str | None, arguments: str, kind: str = "function"
     ) -> None:
-        text = arguments if isinstance(arguments, str) else "{}" if arguments is None else json_text(arguments)
         if not call_id:
             call_id = f"line:{record.line}"
             self.nameless_calls.append(call_id)
-        call.message.tool_calls.append(ToolCall(call_id, Function(name or "", text), kind))
+        call.message.tool_calls.append(ToolCall(call_id, Function(name or "", arguments), kind))
         call.order.append("call")
 
     def _function_call(self, record: Record, item: Item) -> None:
         name = f"{item.namespace}.{item.name}" if item.namespace else item.name
         if item.name == "spawn_agent" and item.call_id:
             self.spawns.add(item.call_id)
-        self._add_call(self._open_call(record, item), record, item.call_id or item.id, name, item.arguments)
+        self._add_call(
+            self._open_call(record, item), record, item.call_id or item.id, name, json_source(item.arguments)
+        )
 
     def _custom_tool_call(self, record: Record, item: Item) -> None:
-        arguments = {"input": item.input}
+        arguments = json_text({"input": item.input})
         self._add_call(self._open_call(record, item), record, item.call_id or item.id, item.name, arguments)
 
     def _local_shell_call(self, record: Record, item: Item) -> None:
         call_id = item.call_id or item.id
-        self._add_call(self._open_call(record, item), record, call_id, "local_shell", _source_text(item.action))
+        self._add_call(self._open_call(record, item), record, call_id, "local_shell", json_source(item.action))
 
     def _web_search_call(self, record: Record, item: Item) -> None:
-        action = _source_text(item.action)
+        action = json_source(item.action)
         self._add_call(self._open_call(record, item), record, item.id, "web_search", action, "server")
 
     def _tool_search_call(self, record: Record, item: Item) -> None:
         call_id = item.call_id or item.id
-        self._add_call(self._open_call(record, item), record, call_id, "tool_search", item.arguments)
+        self._add_call(self._open_call(record, item), record, call_id, "tool_search", json_source(item.arguments))
 
     def _image_generation_call(self, record: Record, item: Item) -> None:
         call = self._open_call(record, item)
-        arguments = {"revised_prompt": item.revised_prompt} if item.revised_prompt else {}
+        arguments = json_text({"revised_prompt": item.revised_prompt} if item.revised_prompt else {})
         call_id = item.id or f"line:{record.line}"
         self._add_call(call, record, call_id, "image_generation", arguments, "server")
         if isinstance(item.result, str) and item.result:
@@ -373,7 +383,7 @@ class Turns:
 
     def _tool_search_output(self, record: Record, item: Item) -> None:
         self.close_call()
-        content = [Block("tool_search_output", _source_text(item.tools))]
+        content = [Block("tool_search_output", json_source(item.tools))]
         call_id = item.call_id or item.id or f"line:{record.line}"
         self._add(Message("tool", content, None, [], call_id, self._extra(record, item, "tool")), record)
 
@@ -436,10 +446,6 @@ class Turns:
 
 def _is_prompt(message: Message) -> bool:
     return message.role == "user" and message.extra.origin in ("human", "parent_agent")
-
-
-def _source_text(raw: Any) -> str:
-    return str(raw, "utf-8", "replace") or "{}"
 
 
 def usage_of(tokens: Tokens) -> Usage:

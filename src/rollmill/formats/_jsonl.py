@@ -223,8 +223,7 @@ def _keep(log: Log[T], value: Any, source: str, number: int, decoder: msgspec.js
         log.replaced_characters += surrogates
         record = _decoded(source, decoder)
     if record is None:
-        value = json.loads(source)
-        record = decoder.decode(json.dumps(_fitting(log, value, lambda part: _fits(part, decoder))))
+        record = decoder.decode(_fitting(log, source.encode(), lambda part: _fits(part, decoder)))
     record.line = number
     log.records.append(record)
 
@@ -236,43 +235,50 @@ def _decoded(source: str | bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
         return None
 
 
-def _fits(value: Any, decoder: msgspec.json.Decoder[Any]) -> bool:
-    try:
-        decoder.decode(json.dumps(value, allow_nan=False))
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return False
-    return True
+def _fits(part: bytes, decoder: msgspec.json.Decoder[Any]) -> bool:
+    return _decoded(part, decoder) is not None
 
 
-def _fitting(log: Log[Any], value: dict[str, Any], fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """``value`` without what is not of the expected type, at any depth; how much that is goes to the log."""
-    kept: dict[str, Any] = {}
-    for key, item in value.items():
-        if fits({key: item}):
-            kept[key] = item
-        elif isinstance(item, dict):
-            kept[key] = _fitting(log, item, partial(_fits_inside, fits, key))
-        elif isinstance(item, list):
-            kept[key] = _fitting_items(log, key, item, fits)
-        else:
-            log.misfits += 1
-    return kept
+Fits = Callable[[bytes], bool]
+_encode = msgspec.json.Encoder().encode
+_fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_items_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def _fitting_items(log: Log[Any], key: str, items: list[Any], fits: Callable[[dict[str, Any]], bool]) -> list[Any]:
-    kept = []
-    for item in items:
-        if fits({key: [item]}):
-            kept.append(item)
-        elif isinstance(item, dict):
-            kept.append(_fitting(log, item, lambda part: fits({key: [part]})))
-        else:
-            log.misfits += 1
-    return kept
+def _fitting(log: Log[Any], source: bytes, fits: Fits) -> bytes:
+    """A JSON object without what is not of the expected type, at any depth; what stays is byte for byte the source.
+    How many values had to go is noted in the log."""
+    kept: dict[str, msgspec.Raw] = {}
+    for key, value in _fields_of(source).items():
+        part = _fitting_value(log, value, partial(_fits_at, fits, key))
+        if part is not None:
+            kept[key] = part
+    return _encode(kept)
 
 
-def _fits_inside(fits: Callable[[dict[str, Any]], bool], key: str, part: dict[str, Any]) -> bool:
-    return fits({key: part})
+def _fitting_value(log: Log[Any], value: msgspec.Raw, fits: Fits) -> msgspec.Raw | None:
+    """The value, or what of it fits, for an object or array in which only something does not; None of nothing."""
+    source = bytes(value)
+    if fits(source):
+        return value
+    before = log.misfits
+    if source.startswith(b"{") and fits(b"{}"):
+        return msgspec.Raw(_fitting(log, source, fits))
+    if source.startswith(b"[") and fits(b"[]"):
+        items = (_fitting_value(log, item, partial(_fits_inside, fits)) for item in _items_of(source))
+        part = _encode([item for item in items if item is not None])
+        if fits(part):
+            return msgspec.Raw(part)
+    log.misfits = before + 1
+    return None
+
+
+def _fits_at(fits: Fits, key: str, value: bytes) -> bool:
+    return fits(b"{%s:%s}" % (_encode(key), value))
+
+
+def _fits_inside(fits: Fits, value: bytes) -> bool:
+    return fits(b"[%s]" % value)
 
 
 def source_objects(path: Path, numbers: set[int], media: MediaStore) -> dict[int, list[Any]]:

@@ -140,6 +140,7 @@ class _Session:
     def _count_unknown(self, record: Record) -> None:
         """A type of a later version; it still ties its children to its parent."""
         name = record.type or "(no type)"
+        record.fate = "unknown"
         self.ledger.records.unknown += 1
         self.ledger.unknown_types[name] = self.ledger.unknown_types.get(name, 0) + 1
 
@@ -172,7 +173,8 @@ class _Session:
                 record.fate = "metadata"
         for fate, number in Counter(record.fate or "abandoned" for record in turns).items():
             setattr(counts, fate, getattr(counts, fate) + number)
-        counts.metadata += sum(record.type in TREE_TYPES for record in self.tree) - len(turns)
+        told_nothing = (r for r in self.tree if r.type in TREE_TYPES and not r.is_conversation)
+        counts.metadata += sum(record.fate != "unknown" for record in told_nothing)
         lost = [record for record in turns if not record.fate]
         usages = {r.message_key: usage_of(r) for r in lost if r.is_model_output}
         given_up = [usage for usage in usages.values() if usage is not None]
