@@ -78,13 +78,16 @@ def json_text(value: Any) -> str:
 
 
 def sum_up(meta: SourceMeta, messages: list[Message], reasons: dict[int, str] | None = None) -> None:
-    """Fill in what follows from the messages: models, usage, segments, and the ledger's counts of the row.
+    """Fill in what follows from the messages: models, usage, segments, the ledger's counts of the row, and for a thread
+    without a title its first prompt.
 
     ``reasons`` says why a segment began; the first one began with the thread."""
     assistants = [message for message in messages if message.role == "assistant"]
     meta.models = list(dict.fromkeys(m.extra.model for m in assistants if m.extra.model))
     meta.usage = add_usage([m.extra.usage for m in assistants if m.extra.usage and m.extra.kind != "copied"])
     meta.segments = _segments(messages, reasons or {})
+    prompts = (m.text for m in messages if m.extra.origin == "human" and m.extra.kind is None)
+    meta.title = meta.title or first_line_title(next(prompts, ""))
     _count_calls(meta.fidelity, messages)
     meta.fidelity.thinking = count_thinking(assistants)
 

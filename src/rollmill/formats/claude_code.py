@@ -248,7 +248,7 @@ class _Session:
         meta = SourceMeta(
             PARSER,
             agent_version=next((record.version for record in thread.records if record.version), None),
-            title=agent.description if is_sub_agent else self._title(conversation),
+            title=agent.description if is_sub_agent else self._title(),
             parent=Parent(self._parent_id(agent), agent.toolUseId) if is_sub_agent else None,
             children=_children(conversation, thread),
             forked_from=next((r.forkedFrom.sessionId for r in thread.records if r.forkedFrom), None),
@@ -274,10 +274,9 @@ class _Session:
             undecodable_media=conversation.undecodable_media,
         )
 
-    def _title(self, conversation: Conversation) -> str | None:
-        """The user's title, else the model's, else the last prompt, a summary, the index's, the first prompt."""
+    def _title(self) -> str | None:
+        """The user's title, else the model's, else the last prompt, a summary, the index's."""
         entry = self._index_entry()
-        prompts = (m.text for m in conversation.messages if m.extra.origin == "human" and m.extra.kind is None)
         return (
             self._last("customTitle")
             or self._last("aiTitle")
@@ -285,7 +284,6 @@ class _Session:
             or self._last("summary")
             or entry.customTitle
             or entry.summary
-            or first_line_title(next(prompts, ""))
         )
 
     def _last(self, name: str) -> str | None:

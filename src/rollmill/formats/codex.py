@@ -31,7 +31,7 @@ from rollmill.formats._codex_records import (
     UsualLine,
 )
 from rollmill.formats._codex_turns import Turns
-from rollmill.formats._conversation import first_line_title, spell_out_markers, sum_up
+from rollmill.formats._conversation import spell_out_markers, sum_up
 from rollmill.formats._jsonl import Log, read_log
 from rollmill.formats._times import span
 from rollmill.rollout import Fidelity, Parent, Rollout, SourceMeta, add_usage
@@ -327,7 +327,7 @@ class _Thread:
         meta = SourceMeta(
             PARSER,
             agent_version=self.meta.cli_version,
-            title=self._title(trace_id, messages),
+            title=self._title(trace_id),
             parent=Parent(parent) if parent and self.is_sub_agent else None,
             children=self.turns.children,
             forked_from=self.forked_from,
@@ -357,10 +357,9 @@ class _Thread:
             other["instructions"] = instructions
         return other
 
-    def _title(self, trace_id: str, messages: Sequence[Any]) -> str | None:
+    def _title(self, trace_id: str) -> str | None:
         names: dict[str, str] = self.file.tree.once(thread_names)
-        prompts = (m.text for m in messages if m.role == "user" and m.extra.origin == "human")
-        return self.thread_name or names.get(trace_id) or first_line_title(next(prompts, ""))
+        return self.thread_name or names.get(trace_id)
 
 
 def _texts(content: str | list[Part] | None) -> list[str]:
