@@ -1,0 +1,64 @@
+# Every target sets up what it needs: a virtual environment in .venv, with the versions of constraints.txt.
+# It takes the newest of python3.13, python3.12, python3.11 and python3 that runs here; PYTHON=… names another.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+BENCH_READY := $(VENV)/ready-bench
+DEMO := demo
+BENCH_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check-all golden bench constraints clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+demo: $(READY) ## read the bundled rollouts, write them to demo/*.parquet and show a little of them
+	@mkdir -p $(DEMO)
+	$(BIN)/rollmill ingest examples/rollouts/claude_code --format claude_code -o $(DEMO)/claude_code.parquet
+	$(BIN)/rollmill ingest examples/rollouts/codex --format codex -o $(DEMO)/codex.parquet
+	@$(BIN)/python examples/look.py $(DEMO)/claude_code.parquet $(DEMO)/codex.parquet
+	@echo "One session as a page to read, its first lines:"
+	@$(BIN)/rollmill show examples/rollouts/claude_code/projects/-Users-chloe-c-slay/*.jsonl > $(DEMO)/transcript.txt
+	@head -n 30 $(DEMO)/transcript.txt
+
+test: $(READY) ## run the tests
+	$(BIN)/python -m pytest -n auto $(TEST_FLAGS)
+
+check-all: $(READY) ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+golden: $(READY) ## where the code disagrees with the golden folders (ACCEPT=1 takes what the code says)
+	ACCEPT=$(ACCEPT) $(BIN)/python -m tests.golden
+
+bench: $(BENCH_READY) ## measure against the reference and the floor (BENCH_FLAGS=--full for 1 GB)
+	$(BIN)/python benchmarks/run.py $(BENCH_FLAGS)
+
+constraints: ## pin the newest versions that Python 3.11 can have (run it with a python3.11)
+	rm -rf build/pin && python3.11 -m venv build/pin
+	build/pin/bin/python -m pip install --quiet -e '.[test,check,bench]'
+	{ head -n 1 constraints.txt; build/pin/bin/python -m pip freeze --exclude-editable; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) $(DEMO) build dist bench-corpus .mypy_cache .ruff_cache .hypothesis
+
+# The environment is made anew when what it is made from changed. A shim that only pretends to be a Python is passed over.
+
+$(READY): pyproject.toml constraints.txt
+	@python=; for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+		if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "Rollmill needs Python 3.11 or newer with venv; found none on the PATH (PYTHON=… names one)" >&2; exit 1; fi; \
+	echo "Setting up $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,check]'
+	@touch $@
+
+$(BENCH_READY): $(READY) benchmarks/install_reference.sh
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	bash benchmarks/install_reference.sh $(VENV)/reference
+	@touch $@
