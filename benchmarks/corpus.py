@@ -32,7 +32,7 @@ DISTINCT_IMAGES, _IMAGE_BYTES = 22, 400_000
 def make(kind: str, out: Path, files: int, megabytes: float, seed: int, processes: int = 2) -> None:
     """Write the corpus unless ``out`` holds the very same one already."""
     recipe = out.with_name(out.name + ".recipe.json")
-    wanted = json.dumps({"kind": kind, "files": files, "mb": megabytes, "seed": seed, "version": 1})
+    wanted = json.dumps({"kind": kind, "files": files, "mb": float(megabytes), "seed": seed, "version": 1})
     if recipe.is_file() and recipe.read_text() == wanted:
         return
     if out.exists():

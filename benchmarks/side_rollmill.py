@@ -47,11 +47,12 @@ def arrow_batches(format_name: str, folder: str) -> Iterator[Any]:
 
 def engine_batches(format_name: str, folder: str, workers: int) -> Iterator[Any]:
     """The batches that a run writes, before they are written."""
-    from rollmill.engine.ingest import _job, _results
-    from rollmill.seeds.summary import ReadSummary
+    from rollmill.engine.ingest import _results
+    from rollmill.engine.tasks import Plan
 
-    job = _job(source_of(format_name, folder), ReadSummary(), False, None, None, None, "record", None)
-    for result in _results(*job, workers):
+    reader = attached(format_name, folder)
+    plan = Plan(reader.discovered().root, recursive=True, branches="live", media=None, on_error="record", where=None)
+    for result in _results(plan, reader.manifest_rows(), workers):
         yield from result.batches
 
 
@@ -62,12 +63,16 @@ def to_parquet(format_name: str, folder: str, workers: int, output: Path) -> Non
 
 
 def parse_all(format_name: str, folder: str) -> Iterator[Any]:
+    """Every file's rollouts, parsed as bulk reading does it: the garbage collector off meanwhile."""
     from rollmill.files import Tree
     from rollmill.formats import RolloutFile, load_format
+    from rollmill.seeds.bulk import uncollected
 
     module, tree = load_format(format_name), Tree(Path(folder))
     for row in attached(format_name, folder).manifest_rows():
-        yield from module.parse_file(RolloutFile(Path(row["source_path"]), row["relative_path"], tree))
+        yield from uncollected(
+            iter(module.parse_file(RolloutFile(Path(row["source_path"]), row["relative_path"], tree)))
+        )
 
 
 # The measurements.

@@ -107,7 +107,7 @@ class _Builder:
         gone = {id(message) for message in repeated}
         left = {id(record) for message, record in self.results if id(message) not in gone}
         for message, record in self.results if gone else ():
-            if id(message) in gone and message.extra.part is None and id(record) not in left:
+            if id(message) in gone and id(record) not in left:
                 record.fate = "duplicate"
 
     def _add(self, message: Message, record: Record) -> None:
@@ -177,6 +177,7 @@ class _Builder:
         if rest or not results:
             messages += self._prompts(record, rest)
         if len(messages) > 1:
+            self.results += [(message, record) for message in messages[len(results) :]]
             for part, message in enumerate(messages):
                 message.extra.part = part
         for message in messages:

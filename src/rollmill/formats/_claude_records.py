@@ -116,7 +116,7 @@ class Record(Struct, gc=False):
 
     @property
     def is_queued_prompt(self) -> bool:
-        return self.attachment is not None and self.attachment.type == "queued_command"
+        return self.type == "attachment" and self.attachment is not None and self.attachment.type == "queued_command"
 
     @property
     def is_conversation(self) -> bool:

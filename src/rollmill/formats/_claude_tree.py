@@ -138,11 +138,11 @@ class Thread:
             return path
         keys = {record.message_key for record in path if record.type == "assistant"}
         lines = [r for r in off_path if r.type == "assistant" and r.message_key in keys]
-        turns = {id(record) for record in path}
-        queued = [r for r in off_path if r.is_queued_prompt and id(self._turn_above(r)) in turns]
         calls = {b.id for r in (*path, *lines) if r.type == "assistant" for b in r.blocks() if b.type == "tool_use"}
         results = [r for r in off_path if r.type == "user" and any(b.tool_use_id in calls for b in _results(r))]
         path = _inserted(path, lines, results) if lines or results else path
+        turns = {id(record) for record in path}
+        queued = [r for r in off_path if r.is_queued_prompt and id(self._turn_above(r)) in turns]
         return self._with_queued(path, queued) if queued else path
 
     def _with_queued(self, path: list[Record], queued: list[Record]) -> list[Record]:
@@ -169,16 +169,21 @@ def _results(record: Record) -> list[ContentBlock]:
 
 
 def _inserted(path: list[Record], lines: list[Record], results: list[Record]) -> list[Record]:
-    """``lines`` behind the last line of their message, ``results`` behind the line with their call."""
+    """``lines`` behind the last line of their message, ``results`` behind the line with their call; results of calls
+    that the path answers itself come last of all, as repetitions."""
     behind: dict[int, list[Record]] = {}
     by_key = {record.message_key: record for record in path if record.type == "assistant"}
     for line in lines:
         behind.setdefault(id(by_key[line.message_key]), []).append(line)
+    answered = {block.tool_use_id for record in path if record.type == "user" for block in _results(record)}
+    repeated = [r for r in results if r.only_results and all(b.tool_use_id in answered for b in _results(r))]
     by_call = {b.id: by_key[r.message_key] for r in (*path, *lines) if r.type == "assistant" for b in r.blocks()}
     for result in results:
+        if any(result is other for other in repeated):
+            continue
         owner = next(by_call[b.tool_use_id] for b in _results(result) if b.tool_use_id in by_call)
         behind.setdefault(id(owner), []).append(result)
-    return [record for step in path for record in (step, *behind.get(id(step), ()))]
+    return [*(record for step in path for record in (step, *behind.get(id(step), ()))), *repeated]
 
 
 def threads(records: list[Record], is_agent_file: bool) -> tuple[Thread | None, list[Thread]]:

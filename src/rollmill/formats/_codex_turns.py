@@ -138,7 +138,7 @@ class Turns:
     def roll_back(self, turns: int) -> None:
         """Drop the last ``turns`` turns: everything from the prompt that began them."""
         self.close_call()
-        prompts = [n for n, message in enumerate(self.messages) if _is_prompt(message)]
+        prompts = sorted({self._first_of_record(n) for n, message in enumerate(self.messages) if _is_prompt(message)})
         if turns <= 0 or not prompts:
             return
         cut = prompts[-min(turns, len(prompts))]
@@ -149,6 +149,13 @@ class Turns:
                 record.fate = "abandoned"
         del self.messages[cut:], self.made_of[cut:]
         self._forget(dropped)
+
+    def _first_of_record(self, position: int) -> int:
+        """Where the messages of a message's record begin, for an item may be several."""
+        record = self.made_of[position][0]
+        while position and self.made_of[position - 1][0] is record:
+            position -= 1
+        return position
 
     def _forget(self, dropped: list[Message]) -> None:
         """Undo what dropped messages brought with them: segments, sub-agents."""
@@ -394,6 +401,8 @@ class Turns:
         the earlier messages that it keeps by their indexes."""
         self.close_call()
         told = self._told_compaction()
+        if told is not None and told.content and told.text != item.message:
+            told = None
         found = replacement(item.replacement_history, item.message or "", self.messages)
         if told is None:
             message = self._begin_segment(record)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -182,7 +183,7 @@ def _salvage(log: Log[T], line: bytes, number: int, decoder: msgspec.json.Decode
         log.records.append(record)
         return
     text = _text(log, line)
-    if not text and line.strip():
+    if not text and b"\0" in line:
         log.unreadable += 1
         log.unreadable_lines.append(number)
     position = 0
@@ -223,7 +224,7 @@ def _keep(log: Log[T], value: Any, source: str, number: int, decoder: msgspec.js
         log.replaced_characters += surrogates
         record = _decoded(source, decoder)
     if record is None:
-        record = decoder.decode(_fitting(log, source.encode(), lambda part: _fits(part, decoder)))
+        record = decoder.decode(_fitting(log, _finite(log, source), lambda part: _fits(part, decoder)))
     record.line = number
     log.records.append(record)
 
@@ -233,6 +234,23 @@ def _decoded(source: str | bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
         return decoder.decode(source)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _finite(log: Log[Any], source: str) -> bytes:
+    """The record as strict JSON: ``NaN`` and ``Infinity``, which some writers put down, become null and are noted."""
+    try:
+        _fields_of(source)
+        return source.encode()
+    except (msgspec.MsgspecError, RecursionError):
+        return json.dumps(json.loads(source, parse_constant=partial(_misfit, log), parse_float=_finite_number)).encode()
+
+
+def _misfit(log: Log[Any], _: str) -> None:
+    log.misfits += 1
+
+
+def _finite_number(text: str) -> float | None:
+    return number if math.isfinite(number := float(text)) else None
 
 
 def _fits(part: bytes, decoder: msgspec.json.Decoder[Any]) -> bool:
@@ -287,7 +305,8 @@ def source_objects(path: Path, numbers: set[int], media: MediaStore) -> dict[int
     found: dict[int, list[Any]] = {}
     for first, lines, _, _ in line_chunks(path, media):
         for number in sorted(n for n in numbers if first <= n < first + len(lines)):
-            found[number] = list(_values(_text(Log(), lines[number - first])))
+            text = _LONE_SURROGATE.sub(r"\1\\ufffd", _text(Log(), lines[number - first]))
+            found[number] = list(_values(text))
     return found
 
 

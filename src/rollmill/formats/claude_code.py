@@ -124,9 +124,12 @@ class _Session:
                 if (first := at.get(uuid)) is None:
                     at[uuid] = len(tree)
                     tree.append(record)
-                else:
+                elif tree[first].fate != "unknown":
                     counts.duplicate += 1
-                    record.line = tree[first].line
+                    if tree[first].type == record.type:
+                        record.line = tree[first].line
+                        tree[first] = record
+                else:
                     tree[first] = record
             elif record.type in METADATA_TYPES:
                 counts.metadata += 1

@@ -6,6 +6,7 @@ Reads only inputs that are already committed under tests/formats/claude_code and
 random: a second run writes the same bytes. New ids are made from the old ones (uuid5 of a fixed namespace).
 Expected rows are written by hand and are not made here.
 """
+
 import json
 import uuid
 from pathlib import Path
@@ -53,16 +54,36 @@ def write(folder, path, content):
 def rewind():
     """The second prompt was first asked otherwise, answered, and then rewound: lines 10 to 13 are the given-up branch."""
     s = lines(SLAY)
-    user, think, text = "aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002", "aaaaaaaa-0000-4000-8000-000000000003"
-    usage = {"input_tokens": 3, "cache_creation_input_tokens": 430, "cache_read_input_tokens": 16326, "output_tokens": 41}
+    user, think, text = (
+        "aaaaaaaa-0000-4000-8000-000000000001",
+        "aaaaaaaa-0000-4000-8000-000000000002",
+        "aaaaaaaa-0000-4000-8000-000000000003",
+    )
+    usage = {
+        "input_tokens": 3,
+        "cache_creation_input_tokens": 430,
+        "cache_read_input_tokens": 16326,
+        "output_tokens": 41,
+    }
     snapshot = json.loads(s[10])
     snapshot["messageId"] = snapshot["snapshot"]["messageId"] = user
     given_up = [
         dump(snapshot),
         change(s[11], {"content": "So it has to be global?"}, uuid=user, timestamp="2026-05-03T00:20:21.000Z"),
-        change(s[12], {"id": "msg_given_up", "usage": usage}, uuid=think, parentUuid=user, timestamp="2026-05-03T00:20:25.000Z"),
-        change(s[13], {"id": "msg_given_up", "usage": usage, "content": [{"type": "text", "text": "Yes, it has to be global."}]},
-               uuid=text, parentUuid=think, timestamp="2026-05-03T00:20:26.000Z"),
+        change(
+            s[12],
+            {"id": "msg_given_up", "usage": usage},
+            uuid=think,
+            parentUuid=user,
+            timestamp="2026-05-03T00:20:25.000Z",
+        ),
+        change(
+            s[13],
+            {"id": "msg_given_up", "usage": usage, "content": [{"type": "text", "text": "Yes, it has to be global."}]},
+            uuid=text,
+            parentUuid=think,
+            timestamp="2026-05-03T00:20:26.000Z",
+        ),
     ]
     for folder in ("rewind_retyped", "rewind_all"):
         write(folder, PROJECT + SESSION + ".jsonl", s[1:10] + given_up + s[10:])
@@ -71,9 +92,24 @@ def rewind():
 def api_retry_branch():
     """Line 12 is a cut-off answer to the second prompt; the retry (another message id) answers the same prompt."""
     s = lines(SLAY)
-    usage = {"input_tokens": 3, "cache_creation_input_tokens": 436, "cache_read_input_tokens": 16326, "output_tokens": 7}
-    cut_off = change(s[13], {"id": "msg_cut_off", "usage": usage, "stop_reason": None, "content": [{"type": "text", "text": "You absolutely can"}]},
-                     uuid="aaaaaaaa-0000-4000-8000-000000000011", parentUuid=json.loads(s[11])["uuid"], timestamp="2026-05-03T00:20:45.000Z")
+    usage = {
+        "input_tokens": 3,
+        "cache_creation_input_tokens": 436,
+        "cache_read_input_tokens": 16326,
+        "output_tokens": 7,
+    }
+    cut_off = change(
+        s[13],
+        {
+            "id": "msg_cut_off",
+            "usage": usage,
+            "stop_reason": None,
+            "content": [{"type": "text", "text": "You absolutely can"}],
+        },
+        uuid="aaaaaaaa-0000-4000-8000-000000000011",
+        parentUuid=json.loads(s[11])["uuid"],
+        timestamp="2026-05-03T00:20:45.000Z",
+    )
     write("api_retry_branch", PROJECT + SESSION + ".jsonl", s[1:12] + [cut_off] + s[12:])
 
 
@@ -107,10 +143,17 @@ def fork_sdk():
 def stray_first_record():
     """Leaving plan mode with a cleared context: the first message line belongs to the session before."""
     s = lines(SLAY)
-    stray = change(s[3], {"content": [{"type": "text", "text": "[Request interrupted by user for tool use]"}]},
-                   uuid="aaaaaaaa-0000-4000-8000-000000000021", parentUuid="aaaaaaaa-0000-4000-8000-000000000020",
-                   sessionId=HISTORY_SESSION, cwd="/Users/chloe/c/other", version="2.1.120", gitBranch="other",
-                   timestamp="2026-05-03T00:19:58.000Z")
+    stray = change(
+        s[3],
+        {"content": [{"type": "text", "text": "[Request interrupted by user for tool use]"}]},
+        uuid="aaaaaaaa-0000-4000-8000-000000000021",
+        parentUuid="aaaaaaaa-0000-4000-8000-000000000020",
+        sessionId=HISTORY_SESSION,
+        cwd="/Users/chloe/c/other",
+        version="2.1.120",
+        gitBranch="other",
+        timestamp="2026-05-03T00:19:58.000Z",
+    )
     write("stray_first_record", PROJECT + SESSION + ".jsonl", [stray] + s[1:])
 
 
@@ -120,8 +163,17 @@ def subagents_meta():
     write("subagents_meta", base + CURRY + ".jsonl", (CURRY_DIR / (CURRY + ".jsonl")).read_text(encoding="utf-8"))
     sub = base + CURRY + "/subagents/"
     write("subagents_meta", sub + "agent-a2018e5.jsonl", CURRY_AGENT.read_text(encoding="utf-8"))
-    write("subagents_meta", sub + "agent-a2018e5.meta.json",
-          dump({"agentType": "general-purpose", "description": "Search popular Thai curry color", "toolUseId": "toolu_01KscA8iE8tUT2aCNEUXREzo"}))
+    write(
+        "subagents_meta",
+        sub + "agent-a2018e5.meta.json",
+        dump(
+            {
+                "agentType": "general-purpose",
+                "description": "Search popular Thai curry color",
+                "toolUseId": "toolu_01KscA8iE8tUT2aCNEUXREzo",
+            }
+        ),
+    )
     nested = []
     for line in lines(CURRY_AGENT)[1:]:
         record = json.loads(line)
@@ -131,7 +183,11 @@ def subagents_meta():
             record["parentUuid"] = new_id(record["parentUuid"], "nested")
         nested.append(dump(record))
     write("subagents_meta", sub + "agent-b77e57d.jsonl", nested)
-    write("subagents_meta", sub + "agent-b77e57d.meta.json", dump({"agentType": "Explore", "description": "Check one source", "parentAgentId": "a2018e5"}))
+    write(
+        "subagents_meta",
+        sub + "agent-b77e57d.meta.json",
+        dump({"agentType": "Explore", "description": "Check one source", "parentAgentId": "a2018e5"}),
+    )
 
 
 def duplicate_uuids():
@@ -148,25 +204,62 @@ def sessions_index():
     s = lines(SLAY)
     other = new_id(SESSION, "index")
     write("sessions_index", PROJECT + SESSION + ".jsonl", s[1:])
-    write("sessions_index", PROJECT + other + ".jsonl",
-          [l.replace(SESSION, other) for i, l in enumerate(s) if i and i != 6])
-    entry = {"fullPath": "", "fileMtime": 1777767652017, "firstPrompt": "Hi! This is my first time using cc.", "messageCount": 4,
-             "created": "2026-05-03T00:20:03.895Z", "modified": "2026-05-03T00:20:52.017Z", "gitBranch": "main", "isSidechain": False}
-    entries = [dict(entry, sessionId=SESSION, summary="From the index, not wanted", projectPath="/Users/chloe/c"),
-               dict(entry, sessionId=other, summary="Where dotfiles go", projectPath="/Users/chloe/c")]
-    write("sessions_index", PROJECT + "sessions-index.json", json.dumps({"version": 1, "originalPath": "/Users/chloe/c", "entries": entries}, indent=2) + "\n")
+    write(
+        "sessions_index",
+        PROJECT + other + ".jsonl",
+        [l.replace(SESSION, other) for i, l in enumerate(s) if i and i != 6],
+    )
+    entry = {
+        "fullPath": "",
+        "fileMtime": 1777767652017,
+        "firstPrompt": "Hi! This is my first time using cc.",
+        "messageCount": 4,
+        "created": "2026-05-03T00:20:03.895Z",
+        "modified": "2026-05-03T00:20:52.017Z",
+        "gitBranch": "main",
+        "isSidechain": False,
+    }
+    entries = [
+        dict(entry, sessionId=SESSION, summary="From the index, not wanted", projectPath="/Users/chloe/c"),
+        dict(entry, sessionId=other, summary="Where dotfiles go", projectPath="/Users/chloe/c"),
+    ]
+    write(
+        "sessions_index",
+        PROJECT + "sessions-index.json",
+        json.dumps({"version": 1, "originalPath": "/Users/chloe/c", "entries": entries}, indent=2) + "\n",
+    )
 
 
 def not_sessions():
     """Side files that are no sessions, beside a real summary-only file and prompt history."""
     s = lines(CURRY_AGENT)
     run = "projects/curry/" + CURRY + "/"
-    write("not_sessions", run + "subagents/agent-acompact-0a1b2c.jsonl", [change(l, agentId="acompact-0a1b2c") for l in s[1:]])
-    write("not_sessions", run + "subagents/workflows/run-1/journal.jsonl",
-          [dump({"type": "started", "key": "v2:first", "agentId": "a2018e5"}), dump({"type": "result", "key": "v2:first", "agentId": "a2018e5", "result": "Green Curry"})])
+    write(
+        "not_sessions",
+        run + "subagents/agent-acompact-0a1b2c.jsonl",
+        [change(l, agentId="acompact-0a1b2c") for l in s[1:]],
+    )
+    write(
+        "not_sessions",
+        run + "subagents/workflows/run-1/journal.jsonl",
+        [
+            dump({"type": "started", "key": "v2:first", "agentId": "a2018e5"}),
+            dump({"type": "result", "key": "v2:first", "agentId": "a2018e5", "result": "Green Curry"}),
+        ],
+    )
     write("not_sessions", run + "tool-results/toolu_01PQqfNyi6Re4Pmw55BUHr5i.txt", "Web search results\n")
 
 
 if __name__ == "__main__":
-    for build in (rewind, api_retry_branch, compaction_old, fork_sdk, stray_first_record, subagents_meta, duplicate_uuids, sessions_index, not_sessions):
+    for build in (
+        rewind,
+        api_retry_branch,
+        compaction_old,
+        fork_sdk,
+        stray_first_record,
+        subagents_meta,
+        duplicate_uuids,
+        sessions_index,
+        not_sessions,
+    ):
         build()

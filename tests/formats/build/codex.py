@@ -10,6 +10,7 @@ bumpy-croc/ai-trading-bot (envelope_046), Monotoba/OpenPrintKit (envelope_034) a
 JaydenXsoe/ocodex (bare_jsonl). What is made up: prompts, answers, the record shapes listed
 in docs of codex-rs' protocol that no licensed file has, ids and times.
 """
+
 import json
 import os
 
@@ -92,8 +93,11 @@ class Log:
 
     def tokens(self, total, last):
         keys = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens", "total_tokens")
-        info = {"total_token_usage": dict(zip(keys, total + (total[0] + total[2],))),
-                "last_token_usage": dict(zip(keys, last + (last[0] + last[2],))), "model_context_window": 272000}
+        info = {
+            "total_token_usage": dict(zip(keys, total + (total[0] + total[2],))),
+            "last_token_usage": dict(zip(keys, last + (last[0] + last[2],))),
+            "model_context_window": 272000,
+        }
         self.event("token_count", info=info, rate_limits=None)
 
     def call(self, call_id, name, arguments, **more):
@@ -116,35 +120,82 @@ def call_types():
     log = Log(day, ident)
     log.turn()
     log.human("Try every tool once.")
-    log.item("reasoning", id="rs_1", summary=[{"type": "summary_text", "text": "**Trying tools**"}], content=None, encrypted_content="AAAA")
-    log.item("local_shell_call", id="lsh_1", call_id="call_ls", status="completed",
-             action={"type": "exec", "command": ["ls", "-la"], "timeout_ms": 1000})
+    log.item(
+        "reasoning",
+        id="rs_1",
+        summary=[{"type": "summary_text", "text": "**Trying tools**"}],
+        content=None,
+        encrypted_content="AAAA",
+    )
+    log.item(
+        "local_shell_call",
+        id="lsh_1",
+        call_id="call_ls",
+        status="completed",
+        action={"type": "exec", "command": ["ls", "-la"], "timeout_ms": 1000},
+    )
     log.tokens((1000, 0, 50, 10), (1000, 0, 50, 10))
     log.output("call_ls", "total 0\n")
-    log.item("web_search_call", id="ws_1", status="completed", action={"type": "search", "query": "codex rollout format"})
-    log.event("web_search_end", call_id="ws_1", query="codex rollout format", action={"type": "search", "query": "codex rollout format"})
+    log.item(
+        "web_search_call", id="ws_1", status="completed", action={"type": "search", "query": "codex rollout format"}
+    )
+    log.event(
+        "web_search_end",
+        call_id="ws_1",
+        query="codex rollout format",
+        action={"type": "search", "query": "codex rollout format"},
+    )
     log.item("web_search_call", status="completed", action={"type": "open_page", "url": "https://example.org/codex"})
     log.said("assistant", "Found it, now the rest.", phase="commentary")
     log.event("agent_message", message="Found it, now the rest.", phase="commentary")
     log.call("call_ns", "list_issues", {"state": "open"}, id="fc_1", namespace="example_ns")
-    log.item("tool_search_call", id="ts_1", call_id="call_ts", status="completed", execution="client", arguments={"query": "issues", "limit": 3})
-    log.item("custom_tool_call", status="completed", call_id="call_ct", name="apply_patch",
-             input="*** Begin Patch\n*** Add File: caf\u00e9.txt\n+say \"hi\"\n*** End Patch")
+    log.item(
+        "tool_search_call",
+        id="ts_1",
+        call_id="call_ts",
+        status="completed",
+        execution="client",
+        arguments={"query": "issues", "limit": 3},
+    )
+    log.item(
+        "custom_tool_call",
+        status="completed",
+        call_id="call_ct",
+        name="apply_patch",
+        input='*** Begin Patch\n*** Add File: caf\u00e9.txt\n+say "hi"\n*** End Patch',
+    )
     log.item("image_generation_call", id="ig_1", status="completed", revised_prompt="a red dot", result=PNG)
     log.event("image_generation_end", call_id="ig_1", status="completed", revised_prompt="a red dot", result=PNG)
     log.call("call_vi", "view_image", {"path": "dot.png"})
     log.call("call_mcp", "mcp__github__get_issue", {"number": 7})
     log.item("local_shell_call", call_id=None, status="incomplete", action={"type": "exec", "command": ["sleep", "60"]})
     log.tokens((3000, 900, 200, 20), (2000, 900, 150, 10))
-    log.event("mcp_tool_call_end", call_id="call_mcp", invocation={"server": "github", "tool": "get_issue", "arguments": {"number": 7}},
-              result={"Ok": {"content": [{"type": "text", "text": "#7 closed"}], "isError": False}})
+    log.event(
+        "mcp_tool_call_end",
+        call_id="call_mcp",
+        invocation={"server": "github", "tool": "get_issue", "arguments": {"number": 7}},
+        result={"Ok": {"content": [{"type": "text", "text": "#7 closed"}], "isError": False}},
+    )
     log.output("call_mcp", "#7 closed")
-    log.item("custom_tool_call_output", call_id="call_ct",
-             output="{\"output\":\"Success. Updated the following files:\\nA caf\u00e9.txt\\n\",\"metadata\":{\"exit_code\":0,\"duration_seconds\":0.0}}")
-    log.item("tool_search_output", call_id="call_ts", status="completed", execution="client",
-             tools=[{"type": "function", "name": "list_issues", "parameters": {"type": "object", "properties": {}}}])
-    log.output("call_vi", [{"type": "input_text", "text": "attached local image path"},
-                           {"type": "input_image", "image_url": "data:image/png;base64," + PNG}])
+    log.item(
+        "custom_tool_call_output",
+        call_id="call_ct",
+        output='{"output":"Success. Updated the following files:\\nA caf\u00e9.txt\\n","metadata":{"exit_code":0,"duration_seconds":0.0}}',
+    )
+    log.item(
+        "tool_search_output",
+        call_id="call_ts",
+        status="completed",
+        execution="client",
+        tools=[{"type": "function", "name": "list_issues", "parameters": {"type": "object", "properties": {}}}],
+    )
+    log.output(
+        "call_vi",
+        [
+            {"type": "input_text", "text": "attached local image path"},
+            {"type": "input_image", "image_url": "data:image/png;base64," + PNG},
+        ],
+    )
     log.output("call_ns", "[]")
     log.answer("All tools work.", phase="final_answer", id="msg_9")
     log.tokens((4500, 1900, 230, 20), (1500, 1000, 30, 0))
@@ -157,8 +208,8 @@ def output_shapes():
     log.turn()
     log.human("Run these.")
     outputs = [
-        "{\"output\":\"ok\\n\",\"metadata\":{\"exit_code\":0,\"duration_seconds\":0.1}}",
-        "{\"output\":\"sh: nope: command not found\\n\",\"metadata\":{\"exit_code\":127,\"duration_seconds\":0.0}}",
+        '{"output":"ok\\n","metadata":{"exit_code":0,"duration_seconds":0.1}}',
+        '{"output":"sh: nope: command not found\\n","metadata":{"exit_code":127,"duration_seconds":0.0}}',
         "Exit code: 0\nWall time: 0.1 seconds\nTotal output lines: 1\nOutput:\nok\n",
         "Exit code: 1\nWall time: 0.2 seconds\nOutput:\nExit code: 9\n",
         "Chunk ID: 933ab2\nWall time: 0.6960 seconds\nProcess exited with code 0\nOriginal token count: 1\nOutput:\nok\n",
@@ -186,8 +237,13 @@ def reasoning_kinds():
     log.human("Think in every way.")
 
     def reasoning(number, summary, content, encrypted):
-        log.item("reasoning", id=f"rs_{number}", summary=[{"type": "summary_text", "text": text} for text in summary],
-                 content=content and [{"type": "reasoning_text", "text": text} for text in content], encrypted_content=encrypted)
+        log.item(
+            "reasoning",
+            id=f"rs_{number}",
+            summary=[{"type": "summary_text", "text": text} for text in summary],
+            content=content and [{"type": "reasoning_text", "text": text} for text in content],
+            encrypted_content=encrypted,
+        )
 
     def step(number):
         log.call(f"call_{number}", "shell", {"command": ["true"]})
@@ -234,7 +290,7 @@ def rollback():
     log.item("reasoning", summary=[], content=None, encrypted_content="AAAA")
     log.call("call_rm", "shell", {"command": ["bash", "-lc", "rm -r old_tests"]})
     log.tokens((300, 60, 50, 5), (200, 50, 30, 5))
-    log.output("call_rm", "{\"output\":\"\",\"metadata\":{\"exit_code\":0,\"duration_seconds\":0.0}}")
+    log.output("call_rm", '{"output":"","metadata":{"exit_code":0,"duration_seconds":0.0}}')
     log.answer("Deleted.")
     log.tokens((600, 160, 60, 5), (300, 100, 10, 0))
     log.event("task_complete", last_agent_message="Deleted.")
@@ -243,7 +299,7 @@ def rollback():
     log.turn()
     log.call("call_mv", "shell", {"command": ["bash", "-lc", "git mv old_tests attic"]})
     log.tokens((800, 260, 90, 5), (200, 100, 30, 0))
-    log.output("call_mv", "{\"output\":\"\",\"metadata\":{\"exit_code\":0,\"duration_seconds\":0.0}}")
+    log.output("call_mv", '{"output":"","metadata":{"exit_code":0,"duration_seconds":0.0}}')
     log.answer("Moved.")
     log.tokens((1050, 460, 100, 5), (250, 200, 10, 0))
     log.save(sessions("rollback", day, ident))
@@ -259,7 +315,7 @@ def compacted(situation, ident, day, old):
     log.turn()
     log.call("call_a", "shell", {"command": ["ls", "src/strategies"]})
     log.tokens((1000, 0, 40, 0), (1000, 0, 40, 0))
-    log.output("call_a", "{\"output\":\"ml.py\\n\",\"metadata\":{\"exit_code\":0,\"duration_seconds\":0.0}}")
+    log.output("call_a", '{"output":"ml.py\\n","metadata":{"exit_code":0,"duration_seconds":0.0}}')
     log.answer("There is one, ml.py.")
     log.tokens((2100, 1000, 60, 0), (1100, 1000, 20, 0))
     log.human("Explain it.")
@@ -267,12 +323,29 @@ def compacted(situation, ident, day, old):
     if old:
         log.add("compacted", {"message": "The user asked for the strategies; there is one, ml.py. Next: explain it."})
     else:
+
         def said(role, text):
-            return {"type": "message", "role": role, "content": [{"type": "output_text" if role == "assistant" else "input_text", "text": text}]}
-        log.add("compacted", {"message": "", "replacement_history": [
-            said("developer", "<permissions instructions>\nNo network.\n</permissions instructions>"),
-            said("user", rules), said("user", "List the strategies."), said("assistant", "There is one, ml.py."),
-            said("user", "Explain it."), {"type": "compaction", "encrypted_content": "AAAABBBB"}], "window_number": 2})
+            return {
+                "type": "message",
+                "role": role,
+                "content": [{"type": "output_text" if role == "assistant" else "input_text", "text": text}],
+            }
+
+        log.add(
+            "compacted",
+            {
+                "message": "",
+                "replacement_history": [
+                    said("developer", "<permissions instructions>\nNo network.\n</permissions instructions>"),
+                    said("user", rules),
+                    said("user", "List the strategies."),
+                    said("assistant", "There is one, ml.py."),
+                    said("user", "Explain it."),
+                    {"type": "compaction", "encrypted_content": "AAAABBBB"},
+                ],
+                "window_number": 2,
+            },
+        )
     log.event("context_compacted")
     log.turn()
     log.item("reasoning", summary=[], content=None, encrypted_content="CCCC")
@@ -336,7 +409,10 @@ def aborted_turn():
     for record in real[3:11]:  # the prompt, its reasoning and a call that is never answered
         log.again(record)
     log.event("turn_aborted", reason="interrupted")
-    log.said("user", "<turn_aborted>\nThe user interrupted the previous turn on purpose. Any running commands may have been stopped.\n</turn_aborted>")
+    log.said(
+        "user",
+        "<turn_aborted>\nThe user interrupted the previous turn on purpose. Any running commands may have been stopped.\n</turn_aborted>",
+    )
     log.human("Only run the unit tests.")
     log.turn()
     log.answer("Starting with")
@@ -350,7 +426,11 @@ def user_items():
     log = Log(day, ident)
     rules = "# AGENTS.md instructions for /repo\n\n<INSTRUCTIONS>\nUse tabs.\n</INSTRUCTIONS>"
     place = "<environment_context>\n  <cwd>/repo</cwd>\n</environment_context>"
-    log.said("developer", "<permissions instructions>\nNo network.\n</permissions instructions>", "<collaboration_mode>default</collaboration_mode>")
+    log.said(
+        "developer",
+        "<permissions instructions>\nNo network.\n</permissions instructions>",
+        "<collaboration_mode>default</collaboration_mode>",
+    )
     log.said("user", rules, place)  # all injected: one message
     log.said("user", rules, place, "First prompt, in one item with what was injected.")  # some injected: two messages
     log.event("user_message", message="First prompt, in one item with what was injected.", images=[])
@@ -365,14 +445,16 @@ def user_items():
     log.said("user", "What is in the picture?", {"type": "input_image", "image_url": "data:image/png;base64," + PNG})
     log.event("user_message", message="What is in the picture?", images=["data:image/png;base64," + PNG])
     log.answer("Four.")
-    for text in ("<user_action>\n  <context>User initiated a review task.</context>\n</user_action>",
-                 "<user_shell_command>\n<command>\nls\n</command>\n</user_shell_command>",
-                 "<skill>\n<name>deploy</name>\n</skill>",
-                 "<subagent_notification>\n{\"status\":\"completed\"}\n</subagent_notification>",
-                 "<user_instructions>\n\nUse tabs.\n\n</user_instructions>",
-                 "<turn_aborted>\ninterrupted\n</turn_aborted>",
-                 "<codex_internal_context>\ngoal\n</codex_internal_context>",
-                 "Warning: the model was rerouted."):  # no marker, but no event either: not the human
+    for text in (
+        "<user_action>\n  <context>User initiated a review task.</context>\n</user_action>",
+        "<user_shell_command>\n<command>\nls\n</command>\n</user_shell_command>",
+        "<skill>\n<name>deploy</name>\n</skill>",
+        '<subagent_notification>\n{"status":"completed"}\n</subagent_notification>',
+        "<user_instructions>\n\nUse tabs.\n\n</user_instructions>",
+        "<turn_aborted>\ninterrupted\n</turn_aborted>",
+        "<codex_internal_context>\ngoal\n</codex_internal_context>",
+        "Warning: the model was rerouted.",
+    ):  # no marker, but no event either: not the human
         log.said("user", text)
     log.human("First prompt again?")
     log.answer("Five.")
@@ -389,14 +471,35 @@ def subagent():
     log.call("call_p1", "spawn_agent", {"agent_type": "explorer", "message": "Explore the parser package."})
     log.tokens((500, 0, 30, 0), (500, 0, 30, 0))
     log.output("call_p1", compact({"agent_id": child_id, "nickname": "Averroes"}))
-    log.event("collab_agent_spawn_end", call_id="call_p1", sender_thread_id=parent_id, new_thread_id=child_id, prompt="Explore the parser package.")
+    log.event(
+        "collab_agent_spawn_end",
+        call_id="call_p1",
+        sender_thread_id=parent_id,
+        new_thread_id=child_id,
+        prompt="Explore the parser package.",
+    )
     log.call("call_p2", "wait_agent", {"targets": [child_id]})
-    log.output("call_p2", compact({"status": {child_id: {"completed": "The provider facade owns discovery and parsing."}}}))
-    log.said("user", "<subagent_notification>\n" + compact({"agent_id": child_id, "status": "completed"}) + "\n</subagent_notification>")
+    log.output(
+        "call_p2", compact({"status": {child_id: {"completed": "The provider facade owns discovery and parsing."}}})
+    )
+    log.said(
+        "user",
+        "<subagent_notification>\n"
+        + compact({"agent_id": child_id, "status": "completed"})
+        + "\n</subagent_notification>",
+    )
     log.answer("It owns discovery and parsing.")
     log.save(sessions("subagent", day, parent_id))
-    review = Log(day, review_id, second=600, session_id="019fbc00-0000-7000-8000-000000000000", parent_thread_id=parent_id,
-                 source={"subagent": "review"}, cwd="/home/user/code/api", git=None)
+    review = Log(
+        day,
+        review_id,
+        second=600,
+        session_id="019fbc00-0000-7000-8000-000000000000",
+        parent_thread_id=parent_id,
+        source={"subagent": "review"},
+        cwd="/home/user/code/api",
+        git=None,
+    )
     review.human("Review the working tree.")
     review.turn()
     review.answer("No findings.")
@@ -404,13 +507,25 @@ def subagent():
 
 
 def paginated():
-    day, base_id, ident, events_id = "2026-07-20", "019f0000-0020-7000-8000-000000000000", "019f0000-0020-7000-8000-000000000001", "019f0000-0020-7000-8000-000000000002"
+    day, base_id, ident, events_id = (
+        "2026-07-20",
+        "019f0000-0020-7000-8000-000000000000",
+        "019f0000-0020-7000-8000-000000000001",
+        "019f0000-0020-7000-8000-000000000002",
+    )
     pointer = {"thread_id": base_id, "end_ordinal_exclusive": 40, "end_byte_offset": 51234}
 
     def start(name, **more):
         log = Log(day, name, cli_version="0.150.0", history_mode="paginated", **more)
-        log.add = lambda kind, payload: log.lines.append({"timestamp": log.stamp(), "ordinal": log.first + len(log.lines), "type": kind, "payload": payload})
-        log.lines[0] = {"timestamp": log.lines[0]["timestamp"], "ordinal": log.first, "type": "session_meta", "payload": log.meta}
+        log.add = lambda kind, payload: log.lines.append(
+            {"timestamp": log.stamp(), "ordinal": log.first + len(log.lines), "type": kind, "payload": payload}
+        )
+        log.lines[0] = {
+            "timestamp": log.lines[0]["timestamp"],
+            "ordinal": log.first,
+            "type": "session_meta",
+            "payload": log.meta,
+        }
         return log
 
     def completed(log, **item):
@@ -421,15 +536,33 @@ def paginated():
     log = start(ident, forked_from_id=base_id, history_base=pointer)
     log.turn()
     log.said("user", "Count the tests.", id="msg_1")
-    completed(log, type="UserMessage", id="msg_1", content=[{"type": "text", "text": "Count the tests.", "text_elements": []}])
-    log.item("reasoning", id="rs_1", summary=[{"type": "summary_text", "text": "**Counting**"}], content=None, encrypted_content="AAAA")
+    completed(
+        log, type="UserMessage", id="msg_1", content=[{"type": "text", "text": "Count the tests.", "text_elements": []}]
+    )
+    log.item(
+        "reasoning",
+        id="rs_1",
+        summary=[{"type": "summary_text", "text": "**Counting**"}],
+        content=None,
+        encrypted_content="AAAA",
+    )
     completed(log, type="Reasoning", id="rs_1", summary_text=["**Counting**"], raw_content=[])
     log.call("call_1", "exec_command", {"cmd": "pytest --co -q | wc -l"}, id="fc_1")
     log.tokens((900, 0, 40, 12), (900, 0, 40, 12))
     log.output("call_1", "Chunk ID: aa\nWall time: 0.1000 seconds\nProcess exited with code 0\nOutput:\n12\n")
-    completed(log, type="CommandExecution", id="call_1", command=["bash", "-lc", "pytest --co -q | wc -l"], status="completed", aggregated_output="12\n", exit_code=0)
+    completed(
+        log,
+        type="CommandExecution",
+        id="call_1",
+        command=["bash", "-lc", "pytest --co -q | wc -l"],
+        status="completed",
+        aggregated_output="12\n",
+        exit_code=0,
+    )
     log.said("assistant", "There are 12.", id="msg_2", phase="final_answer")
-    completed(log, type="AgentMessage", id="msg_2", content=[{"type": "Text", "text": "There are 12."}], phase="final_answer")
+    completed(
+        log, type="AgentMessage", id="msg_2", content=[{"type": "Text", "text": "There are 12."}], phase="final_answer"
+    )
     log.tokens((1900, 900, 50, 12), (1000, 900, 10, 0))
     log.save(sessions("paginated", day, ident))
     # events only, no response_item at all
@@ -464,8 +597,13 @@ def session_index():
     named.event("thread_name_updated", thread_id=other, thread_name="Exchange question")
     named.save(sessions("session_index", day, other))
     entries = [(ident, "First name"), (other, "Name in the index"), (ident, "What the bot trades")]
-    write("session_index/input/session_index.jsonl", "".join(
-        compact({"id": name, "thread_name": text, "updated_at": "2026-02-22T11:00:00.000000Z"}) + "\n" for name, text in entries).encode())
+    write(
+        "session_index/input/session_index.jsonl",
+        "".join(
+            compact({"id": name, "thread_name": text, "updated_at": "2026-02-22T11:00:00.000000Z"}) + "\n"
+            for name, text in entries
+        ).encode(),
+    )
 
 
 def model_switch():
@@ -479,7 +617,7 @@ def model_switch():
     log.turn("gpt-5.1-codex-max")
     log.call("call_1", "shell", {"command": ["true"]})
     log.tokens((250, 90, 15, 0), (150, 90, 10, 0))
-    log.output("call_1", "{\"output\":\"\",\"metadata\":{\"exit_code\":0,\"duration_seconds\":0.0}}")
+    log.output("call_1", '{"output":"","metadata":{"exit_code":0,"duration_seconds":0.0}}')
     log.turn("gpt-5.1-codex-max")
     log.answer("The second.")
     log.tokens((450, 230, 20, 0), (200, 140, 5, 0))
@@ -490,12 +628,18 @@ def model_switch():
 
 
 def bad():
-    write("_bad/binary/input/sessions/2026/02/24/rollout-2026-02-24T10-00-00-019c0000-00ba-7000-8000-000000000001.jsonl",
-          b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4)
-    write("_bad/broken_json/input/sessions/rollout-2025-08-23-0418f71e-beb0-474c-a03d-1719a72e64cc.json", read(RTS)[:3000])
+    write(
+        "_bad/binary/input/sessions/2026/02/24/rollout-2026-02-24T10-00-00-019c0000-00ba-7000-8000-000000000001.jsonl",
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4,
+    )
+    write(
+        "_bad/broken_json/input/sessions/rollout-2025-08-23-0418f71e-beb0-474c-a03d-1719a72e64cc.json", read(RTS)[:3000]
+    )
     whole = zstandard.ZstdCompressor(level=3).compress(read(RBARE))
-    write("_bad/bad_zst/input/sessions/2025/08/30/rollout-2025-08-30T12-24-10-f532f754-e9fd-4a54-b7f6-4ffc0f1dddd4.jsonl.zst",
-          b"not zstandard at all\n" + whole[:200])
+    write(
+        "_bad/bad_zst/input/sessions/2025/08/30/rollout-2025-08-30T12-24-10-f532f754-e9fd-4a54-b7f6-4ffc0f1dddd4.jsonl.zst",
+        b"not zstandard at all\n" + whole[:200],
+    )
 
 
 def main():
