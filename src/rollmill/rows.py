@@ -17,7 +17,7 @@ import pyarrow as pa
 from rollmill.rollout import Block, Extra, Function, Media, Message, Rollout, ToolCall, Usage
 
 ROW_SCHEMA_VERSION = 1
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 4 << 20
 """A batch is cut when its texts reach this size: small enough that its memory is used again for the next."""
 
 _STRING, _INT = pa.large_string(), pa.int64()

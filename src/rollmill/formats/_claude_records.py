@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from rollmill.formats._jsonl import TokenCount, private_field
@@ -84,6 +85,8 @@ class Record(Struct, gc=False):
 
     line: int = private_field(0, "line")
     fate: str = private_field("", "fate")
+    is_conversation: bool = private_field(False, "turn")
+    """Whether the record is a turn, as opposed to bookkeeping between the turns; set by ``look``."""
     type: str | None = None
     uuid: str | None = None
     parentUuid: str | UnsetType | None = UNSET
@@ -114,14 +117,14 @@ class Record(Struct, gc=False):
     summary: str | None = None
     leafUuid: str | None = None
 
+    def look(self) -> None:
+        """See once whether the record is a turn of the conversation."""
+        has_message = self.message is not None and self.type in ("user", "assistant")
+        self.is_conversation = has_message or self.is_queued_prompt
+
     @property
     def is_queued_prompt(self) -> bool:
         return self.type == "attachment" and self.attachment is not None and self.attachment.type == "queued_command"
-
-    @property
-    def is_conversation(self) -> bool:
-        """Whether the record is a turn of the conversation, as opposed to bookkeeping between the turns."""
-        return (self.message is not None and self.type in ("user", "assistant")) or self.is_queued_prompt
 
     @property
     def is_said(self) -> bool:
@@ -166,3 +169,24 @@ METADATA_TYPES = frozenset(
     "started result".split()
 )
 """Session bookkeeping outside the tree; ``started`` and ``result`` come from workflow journals."""
+
+
+_decode = msgspec.json.Decoder(Record).decode
+_TWIN, _BEHIND = b',"toolUseResult":', b',"sourceToolAssistantUUID":"'
+_TWIN_MATTERS = b'"agentId"'
+_HEAD, _TAIL = 700, 400
+
+
+def decode_lightly(line: bytes) -> Record:
+    """One record, decoded without the structured twin of a tool result where that can be cut out.
+
+    The twin is two fifths of a log's bytes and nothing but a sub-agent's id is taken from it. It is cut only in a user
+    record, between its own key and the key that Claude Code writes behind it; what is left must still be JSON with a
+    message. Raises what msgspec raises, also where a cut went wrong: the whole line is decoded then."""
+    if line.find(b'"type":"user"', 0, _HEAD) > 0 and (behind := line.rfind(_BEHIND, -_TAIL)) > 0:
+        twin = line.find(_TWIN)
+        if 0 < twin < behind and line.find(_TWIN_MATTERS, twin, behind) < 0:
+            record = _decode(line[:twin] + line[behind:])
+            if record.message is not None and record.uuid and record.timestamp:
+                return record
+    return _decode(line)

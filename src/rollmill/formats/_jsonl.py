@@ -82,12 +82,12 @@ class Log(Generic[T]):
 
 
 def read_log(
-    path: Path, decoder: msgspec.json.Decoder[T], media: MediaStore, usual: msgspec.json.Decoder[T] | None = None
+    path: Path, decoder: msgspec.json.Decoder[T], media: MediaStore, usual: Callable[[bytes], T] | None = None
 ) -> Log[T]:
     """Every record of a JSONL file. Raises ``OSError`` when it cannot be opened or read, ``UnreadableFile`` when it
-    is compressed and not readable at all. ``usual`` is a decoder that is quicker and refuses unusual records."""
+    is compressed and not readable at all. ``usual`` decodes usual records quicker and refuses the others."""
     log: Log[T] = Log()
-    decode, append = (usual or decoder).decode, log.records.append
+    decode, append = usual or decoder.decode, log.records.append
     for first, lines, ended, lifted in line_chunks(path, media):
         log.lifted = log.lifted or lifted
         for number, line in enumerate(lines, first):

@@ -28,7 +28,7 @@ from rollmill.formats._codex_records import (
     Item,
     Part,
     Record,
-    UsualLine,
+    decode_usual,
 )
 from rollmill.formats._codex_turns import Turns
 from rollmill.formats._conversation import spell_out_markers, sum_up
@@ -44,7 +44,6 @@ _THREAD_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 _CWD = re.compile(r"<cwd>([^<\n]+)</cwd>")
 _KEPT_HEADER_FIELDS = ("originator", "source", "model_provider", "history_mode", "history_base")
 _decoder = msgspec.json.Decoder(Record)
-_usual: Any = msgspec.json.Decoder(UsualLine)
 
 
 def is_handled_file(relative_path: str) -> bool:
@@ -79,7 +78,11 @@ def parse_file(file: RolloutFile) -> list[Rollout]:
     """The one row of a rollout file; none, and the reason in ``file.skip``, when nobody said anything in it.
 
     Raises ``OSError``, and ``UnreadableFile`` when the file is no rollout, not JSON or not decompressible at all."""
-    log = read_document(file) if file.path.name.endswith(".json") else read_log(file.path, _decoder, file.media, _usual)
+    log = (
+        read_document(file)
+        if file.path.name.endswith(".json")
+        else read_log(file.path, _decoder, file.media, decode_usual)
+    )
     return _Thread(file, log).rollouts()
 
 
