@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from rollmill.formats._jsonl import TokenCount, private_field
@@ -169,24 +168,3 @@ METADATA_TYPES = frozenset(
     "started result".split()
 )
 """Session bookkeeping outside the tree; ``started`` and ``result`` come from workflow journals."""
-
-
-_decode = msgspec.json.Decoder(Record).decode
-_TWIN, _BEHIND = b',"toolUseResult":', b',"sourceToolAssistantUUID":"'
-_TWIN_MATTERS = b'"agentId"'
-_HEAD, _TAIL = 700, 400
-
-
-def decode_lightly(line: bytes) -> Record:
-    """One record, decoded without the structured twin of a tool result where that can be cut out.
-
-    The twin is two fifths of a log's bytes and nothing but a sub-agent's id is taken from it. It is cut only in a user
-    record, between its own key and the key that Claude Code writes behind it; what is left must still be JSON with a
-    message. Raises what msgspec raises, also where a cut went wrong: the whole line is decoded then."""
-    if line.find(b'"type":"user"', 0, _HEAD) > 0 and (behind := line.rfind(_BEHIND, -_TAIL)) > 0:
-        twin = line.find(_TWIN)
-        if 0 < twin < behind and line.find(_TWIN_MATTERS, twin, behind) < 0:
-            record = _decode(line[:twin] + line[behind:])
-            if record.message is not None and record.uuid and record.timestamp:
-                return record
-    return _decode(line)

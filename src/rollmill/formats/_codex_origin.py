@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rollmill.formats._codex_records import Part
 
@@ -42,14 +42,30 @@ def injected_kind(text: str) -> str | None:
     return next((kind for opening, kind in INJECTED if stripped.startswith(opening)), None)
 
 
+class Texts:
+    """Texts, to ask whether one of them is said again. Only a text's beginning is hashed: most are long."""
+
+    def __init__(self) -> None:
+        self._by_beginning: dict[tuple[int, str], list[str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_beginning)
+
+    def add(self, text: str) -> None:
+        self._by_beginning.setdefault((len(text), text[:32]), []).append(text)
+
+    def __contains__(self, text: str) -> bool:
+        return text in self._by_beginning.get((len(text), text[:32]), ())
+
+
 @dataclass
 class Said:
     """The texts of a log: what events say a human typed, and what the items say that events may repeat."""
 
-    typed: set[str]
-    user_items: set[str]
-    assistant_items: set[str]
-    reasoning_items: set[str]
+    typed: Texts = field(default_factory=Texts)
+    user_items: Texts = field(default_factory=Texts)
+    assistant_items: Texts = field(default_factory=Texts)
+    reasoning_items: Texts = field(default_factory=Texts)
 
     def by_origin(self, parts: Sequence[Part]) -> list[tuple[str | None, list[int]]]:
         """``(kind of injected text, or None for a prompt; positions of the parts)``, neighbours of one sort together.

@@ -266,20 +266,8 @@ class EventLine(Struct, gc=False, tag_field="type", tag="event_msg"):
     type: ClassVar[str] = "event_msg"
 
 
-_decode_usual: Callable[[bytes], Any] = msgspec.json.Decoder(ResponseItemLine | EventLine).decode
-_REASONING, _CIPHERTEXT = b'"type":"reasoning"', b'"encrypted_content":"'
-
-
-def decode_usual(line: bytes) -> Any:
-    """A ``ResponseItemLine`` or ``EventLine``, used like a ``Record``.
-
-    Of a reasoning item's ciphertext, which is of no use, all but the first letter is passed over: it has no quotes or
-    escapes, and if it had, what is left would be no JSON. Raises what msgspec raises."""
-    if line.find(_REASONING, 0, 200) > 0 and (start := line.find(_CIPHERTEXT)) > 0:
-        start += len(_CIPHERTEXT)
-        if (end := line.find(b'"', start)) > start:
-            return _decode_usual(line[: start + 1] + line[end:])
-    return _decode_usual(line)
+decode_usual: Callable[[bytes], Any] = msgspec.json.Decoder(ResponseItemLine | EventLine).decode
+"""A ``ResponseItemLine`` or ``EventLine``, used like a ``Record``. Raises what msgspec raises for any other line."""
 
 
 def json_source(value: Raw | str | None) -> str:

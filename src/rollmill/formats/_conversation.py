@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from rollmill.formats._lift import has_marker, without_markers
-from rollmill.rollout import Fidelity, Message, Segment, SourceMeta, Thinking, add_usage, count_thinking
+from rollmill.rollout import Fidelity, Message, Segment, SourceMeta, Thinking, ToolCall, add_usage, count_thinking
 
 _BY_RANK: tuple[Thinking, ...] = ("full", "summary", "redacted", "encrypted", "empty")
 _IN_ORDER = {"thinking": 0, "text": 1, "call": 2}
@@ -21,6 +21,8 @@ def answered_in_place(messages: list[Message]) -> tuple[list[Message], list[Mess
 
     A result answers the earliest call of its id that is still open before it, for ids come again; failing that one
     behind it. A result without any call stays where it stood."""
+    if _are_in_place(messages):
+        return messages, []
     answers = _answers(messages)
     answered = {id(result) for result in answers.values()}
     called = {call.id for message in messages for call in message.tool_calls}
@@ -38,6 +40,22 @@ def answered_in_place(messages: list[Message]) -> tuple[list[Message], list[Mess
                 result.extra.segment = message.extra.segment
                 ordered.append(result)
     return ordered, repeated
+
+
+def _are_in_place(messages: list[Message]) -> bool:
+    """Whether each result stands where it belongs, as in most logs it does."""
+    waiting: list[ToolCall] = []
+    at = 0
+    for message in messages:
+        if message.role == "tool":
+            if at == len(waiting) or waiting[at].id != message.tool_call_id:
+                return False
+            at += 1
+        elif at < len(waiting):
+            return False
+        else:
+            waiting, at = message.tool_calls, 0
+    return True
 
 
 def _answers(messages: list[Message]) -> dict[tuple[int, int], Message]:

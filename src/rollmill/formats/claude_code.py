@@ -22,7 +22,7 @@ from rollmill.errors import UnreadableFile
 from rollmill.formats import FormatDefaults, RolloutFile
 from rollmill.formats._claude_companions import AgentMeta, IndexEntry, agent_meta, session_index
 from rollmill.formats._claude_messages import Conversation, build, usage_of
-from rollmill.formats._claude_records import METADATA_TYPES, TREE_TYPES, Progress, Record, decode_lightly
+from rollmill.formats._claude_records import METADATA_TYPES, TREE_TYPES, Progress, Record
 from rollmill.formats._claude_tree import Branch, Thread, threads
 from rollmill.formats._conversation import first_line_title, spell_out_markers, sum_up
 from rollmill.formats._jsonl import Log, read_log
@@ -74,7 +74,7 @@ def parse_file(file: RolloutFile) -> list[Rollout]:
     inline sidechain. No rows, and the reason in ``file.skip``, when the log has no conversation.
 
     Raises ``OSError``, and ``UnreadableFile`` when no line of the file is a Claude Code record."""
-    log = read_log(file.path, _decoder, file.media, decode_lightly)
+    log = read_log(file.path, _decoder, file.media)
     return _Session(file, log).rollouts()
 
 

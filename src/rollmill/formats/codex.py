@@ -21,13 +21,14 @@ from rollmill.errors import UnreadableFile
 from rollmill.formats import FormatDefaults, RolloutFile
 from rollmill.formats._codex_files import INDEX_NAME, read_document, thread_names
 from rollmill.formats._codex_forks import parent_id, replayed_lines
-from rollmill.formats._codex_origin import Said
+from rollmill.formats._codex_origin import Said, Texts
 from rollmill.formats._codex_records import (
     ENVELOPES,
     ITEM_TYPES,
     Item,
     Part,
     Record,
+    ResponseItemLine,
     decode_usual,
 )
 from rollmill.formats._codex_turns import Turns
@@ -144,19 +145,18 @@ class _Thread:
         return lines or set()
 
     def _said(self) -> Said:
-        said = Said(set(), set(), set(), set())
+        said = Said()
         for record in self.log.records:
-            if record.line in self.replayed and record is not self.header:
+            if self.replayed and record.line in self.replayed and record is not self.header:
                 continue
             item = record.payload or record
             if record.type == "event_msg":
                 self._note_typed(item, said)
             elif item.type == "message" or (item.type is None and item.role):
-                texts = said.assistant_items if item.role == "assistant" else said.user_items
-                texts.update(_texts(item.content))
+                _note(item.content, said.assistant_items if item.role == "assistant" else said.user_items)
             elif item.type == "reasoning":
-                said.reasoning_items.update(_texts(item.summary), _texts(item.content))
-        said.typed.discard("")
+                _note(item.summary, said.reasoning_items)
+                _note(item.content, said.reasoning_items)
         return said
 
     def _note_typed(self, event: Item, said: Said) -> None:
@@ -167,13 +167,16 @@ class _Thread:
             text = event.item.text()
         else:
             return
-        said.typed |= {text, text.strip()}
+        for form in {text, text.strip()} - {""}:
+            said.typed.add(form)
 
     # Records
 
     def _take(self, record: Record) -> None:
         item = record.payload or record
-        if self.replayed and record.line in self.replayed and record is not self.header:
+        if isinstance(record, ResponseItemLine) and not self.replayed:
+            self.turns.handlers[item.type or ""](record, item)
+        elif self.replayed and record.line in self.replayed and record is not self.header:
             record.fate = "replayed"
             self.turns.replayed(record, item)
         elif record.type == "response_item":
@@ -241,7 +244,7 @@ class _Thread:
             turns.spawned(item.new_thread_id, item.call_id)
 
     def _told(
-        self, record: Record, text: str | None, items: set[str], role: str | None = None, phase: str | None = None
+        self, record: Record, text: str | None, items: Texts, role: str | None = None, phase: str | None = None
     ) -> None:
         """An event with text, reasoning if it has no ``role``: a repetition where the log has items of its kind, else
         the only place the text is."""
@@ -269,7 +272,7 @@ class _Thread:
             item = Item("reasoning", told.id, content=readable, summary=summary)
             self._tell(record, "\n".join(told.summary_text or ()), said.reasoning_items, item)
 
-    def _tell(self, record: Record, text: str, items: set[str], item: Item) -> None:
+    def _tell(self, record: Record, text: str, items: Texts, item: Item) -> None:
         if items:
             record.fate = "duplicate"
         elif text:
@@ -365,12 +368,16 @@ class _Thread:
         return self.thread_name or names.get(trace_id)
 
 
-def _texts(content: str | list[Part] | None) -> list[str]:
-    """Each part's text, and all of them in one."""
+def _note(content: str | list[Part] | None, texts: Texts) -> None:
+    """Add each part's text, and all of them in one."""
     if isinstance(content, str):
-        return [content]
-    texts = [part.text for part in content or () if part.text]
-    return [*texts, "".join(texts)] if len(texts) > 1 else texts
+        texts.add(content)
+        return
+    parts = [part.text for part in content or () if part.text]
+    for text in parts:
+        texts.add(text)
+    if len(parts) > 1:
+        texts.add("".join(parts))
 
 
 def _environment_cwd(messages: Sequence[Any]) -> str | None:
