@@ -96,7 +96,9 @@ def _ingest(
     from rollmill.cli.interrupts import between_tasks
     from rollmill.cli.progress import shown_progress
     from rollmill.engine.ingest import Progress, ingest
+    from rollmill.engine.preload import without_pandas
 
+    without_pandas()
     with shown_progress(quiet) as show, between_tasks() as stop_here:
 
         def progress(state: Progress) -> None:
