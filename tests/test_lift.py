@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollmill.formats._lift import LongLine, embedded, has_marker, lift, linked, without_markers
+from rollmill.formats._lift import Lifter, LongLine, embedded, has_marker, linked, without_markers
 from rollmill.media import NoStore
 from rollmill.rollout import Media
 from tests.writers import examples
+
+
+def lift(line: bytes, store: Any) -> bytes:
+    return Lifter(store).lift(line)
 
 
 class Counted:
@@ -96,7 +100,7 @@ def _medium(key: str, item: Any, store: Counted) -> Any:
 
 
 def in_pieces(line: bytes, cuts: list[int], store: Counted) -> bytes:
-    long_line = LongLine(store, line[: cuts[0]] if cuts else line)
+    long_line = LongLine(Lifter(store), line[: cuts[0]] if cuts else line)
     for start, end in zip(cuts, [*cuts[1:], len(line)], strict=False):
         long_line.feed(line[start:end])
     return long_line.finish()
@@ -182,10 +186,18 @@ def test_what_waits_is_at_most_one_medium(piece: int) -> None:
     medium = base64.b64encode(b"\x89PNG" + b"\0" * (30_000 if piece > 7 else 300)).decode()
     part = json.dumps({"text": "x" * 5000, "image_url": f"data:image/png;base64,{medium}"}).encode()
     line, store, waiting = b"[" + b",".join([part] * (12 if piece > 7 else 2)) + b"]", Counted(), 0
-    long_line = LongLine(store, b"")
+    long_line = LongLine(Lifter(store), b"")
     for start in range(0, len(line), piece):
         long_line.feed(line[start : start + piece])
         waiting = max(waiting, len(long_line.waiting))
     assert waiting <= len(medium) + 500 + piece
     assert sum(map(len, long_line.done)) < len(line) / 2 if piece > 7 else True
     assert len(json.loads(long_line.finish())) == (12 if piece > 7 else 2) and len(store.kept) == 1
+
+
+def test_an_image_that_comes_again_is_not_decoded_again() -> None:
+    store, image = Counted(), b"\x89PNG" + bytes(range(256)) * 2
+    lifter = Lifter(store)
+    line = b'{"image_url":"data:image/png;base64,%s"}' % base64.b64encode(image)
+    assert lifter.lift(line) == lifter.lift(line) != line
+    assert len(store.kept) == 1

@@ -23,7 +23,7 @@ from rollmill.rows import ROW_SCHEMA
 
 PART_BYTES = 512 << 20
 """A part of a folder ends when its rows reach this size in memory."""
-ROW_GROUP_BYTES = 24 << 20
+ROW_GROUP_BYTES = 16 << 20
 """A row group ends when its rows reach this size in memory: far below 64 MB, unless one row is more."""
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 1

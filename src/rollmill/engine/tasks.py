@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rollmill.rollout import Rollout
 
-TASK_BYTES = 8 << 20
+TASK_BYTES = 4 << 20
 """A task ends when its files reach this size, so that its result is small whatever the files are."""
 
 

@@ -15,7 +15,7 @@ from rollmill.files import Tree
 from rollmill.formats import RolloutFile
 from rollmill.formats._codex_records import Document, Record
 from rollmill.formats._jsonl import Log, open_bytes
-from rollmill.formats._lift import lift
+from rollmill.formats._lift import Lifter
 
 INDEX_NAME = "session_index.jsonl"
 
@@ -23,7 +23,7 @@ INDEX_NAME = "session_index.jsonl"
 def read_document(file: RolloutFile) -> Log[Record]:
     """The TypeScript CLI's document as records: its header as the first, then its items, numbered from 1."""
     with open_bytes(file.path) as raw:
-        data = lift(raw.read(), file.media)
+        data = Lifter(file.media).lift(raw.read())
     try:
         document = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=Document)
     except msgspec.ValidationError as error:

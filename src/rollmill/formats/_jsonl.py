@@ -23,11 +23,11 @@ from typing import Annotated, Any, BinaryIO, Generic, Protocol, TypeVar
 import msgspec
 
 from rollmill.errors import UnreadableFile
-from rollmill.formats._lift import LongLine, lift
+from rollmill.formats._lift import Lifter, LongLine
 from rollmill.media import MediaStore
 from rollmill.rollout import Fidelity, Records
 
-CHUNK = 1 << 22
+CHUNK = 1 << 20
 MAX_UNREADABLE_LINES = 100
 LIFT_FROM = 1 << 16
 """Lines from this length on are searched for base64 media before they are decoded, …"""
@@ -118,6 +118,7 @@ def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes
     that memory follows the text of a line, not its images."""
     size = path.stat().st_size
     lift_from = LIFT_FROM_IN_BIG_FILES if size > BIG_FILE else LIFT_FROM
+    lifter = Lifter(media)
     number, rest, long_line = 1, b"", None
     for chunk in _chunks(path, CHUNK if path.name.endswith(".zst") else min(CHUNK, size + 1)):
         if long_line is not None:
@@ -132,17 +133,17 @@ def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes
         rest = lines.pop()
         if lines:
             if max(map(len, lines)) > lift_from:
-                light = [lift(line, media) if len(line) > lift_from else line for line in lines]
+                light = [lifter.lift(line) if len(line) > lift_from else line for line in lines]
                 yield number, light, True, any(a is not b for a, b in zip(light, lines, strict=True))
             else:
                 yield number, lines, True, False
             number += len(lines)
         if len(rest) > CHUNK:
-            long_line, rest = LongLine(media, rest), b""
+            long_line, rest = LongLine(lifter, rest), b""
     if long_line is not None:
         yield number, [long_line.finish()], False, long_line.lifted
     elif rest:
-        light_rest = lift(rest, media) if len(rest) > lift_from else rest
+        light_rest = lifter.lift(rest) if len(rest) > lift_from else rest
         yield number, [light_rest], False, light_rest is not rest
 
 

@@ -9,6 +9,7 @@ Only whole string values are lifted: a data URL quoted inside other text is that
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 
@@ -22,15 +23,33 @@ _OPENING = re.compile(
     rb'|"(?:image_url|url)" ?: ?"data:([\w.+-]{1,64}/[\w.+-]{1,64})[^",]{0,64};base64,'
 )
 _LONGEST_OPENING = 400
+MAX_KNOWN = 10_000
 _WHOLE_MARK = re.compile(re.escape(_MARK) + r"([0-9a-f]{64}):(\d+):([\w/+.-]*)")
 
 
-def lift(line: bytes, media: MediaStore) -> bytes:
-    """The line with its base64 media replaced by markers; the line itself when it has none."""
-    if b"base64" not in line and b'"image_generation' not in line:
-        return line
-    long_line = LongLine(media, line)
-    return long_line.finish() if long_line.lifted else line
+class Lifter:
+    """Takes the media out of one file's lines. What came before is known again by the hash of its base64 text, which
+    is quicker than decoding it: the same screenshots come hundreds of times."""
+
+    def __init__(self, media: MediaStore) -> None:
+        self.media = media
+        self._known: dict[tuple[bytes, str | None], Media | None] = {}
+
+    def lift(self, line: bytes) -> bytes:
+        """The line with its base64 media replaced by markers; the line itself when it has none."""
+        if b"base64" not in line and b'"image_generation' not in line:
+            return line
+        long_line = LongLine(self, line)
+        return long_line.finish() if long_line.lifted else line
+
+    def take(self, encoded: bytes, media_type: str | None) -> Media | None:
+        """The reference for base64 text; None when it is none."""
+        key = hashlib.sha256(encoded).digest(), media_type
+        if key not in self._known:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = from_base64(encoded, media_type, self.media)
+        return self._known[key]
 
 
 def lifted(encoded: str, media_type: str | None) -> Media | None:
@@ -65,8 +84,8 @@ def without_markers(text: str) -> str:
 class LongLine:
     """A line that arrives in pieces. ``feed`` the pieces, then ``finish`` gives the line without its media."""
 
-    def __init__(self, media: MediaStore, start: bytes) -> None:
-        self.media = media
+    def __init__(self, lifter: Lifter, start: bytes) -> None:
+        self.lifter = lifter
         self.done: list[bytes] = []
         self.waiting = bytearray()
         self.lifted = False
@@ -83,7 +102,7 @@ class LongLine:
                 self._settle(opening.start(), position)
                 return
             media_type = opening[1].decode() if opening[1] else None
-            found = from_base64(bytes(self.waiting[start:end]), media_type, self.media)
+            found = self.lifter.take(bytes(self.waiting[start:end]), media_type)
             if found is not None:
                 self.lifted = True
                 self.done.append(bytes(self.waiting[position:start]))

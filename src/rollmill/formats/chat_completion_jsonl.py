@@ -23,7 +23,7 @@ from rollmill.formats import FormatDefaults, RolloutFile
 from rollmill.formats._chat import BadRow
 from rollmill.formats._chat_rows import Row, readable
 from rollmill.formats._jsonl import line_chunks
-from rollmill.formats._lift import lift
+from rollmill.formats._lift import Lifter
 from rollmill.formats._raw_json import NOT_JSON, items, type_of
 from rollmill.media import MediaStore, NoStore
 from rollmill.rollout import Fidelity, Rollout
@@ -97,7 +97,7 @@ def _sources(file: RolloutFile, media: MediaStore) -> Iterator[tuple[int, bytes,
     """Each row's line, its JSON, and the characters already replaced in it; in a document its position for the line.
     A ``.json`` file that is no document is taken for lines."""
     if file.path.name.endswith(".json"):
-        data = lift(file.path.read_bytes().removeprefix(codecs.BOM_UTF8), media)
+        data = Lifter(media).lift(file.path.read_bytes().removeprefix(codecs.BOM_UTF8))
         if (rows := _document_rows(data)) is not None:
             yield from rows
             return
