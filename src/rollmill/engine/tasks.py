@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 TASK_BYTES = 4 << 20
 """A task ends when its files reach this size, so that its result is small whatever the files are."""
+
+BIG_TASK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Worker:
             result.filtered += batch.num_rows - kept.num_rows
             if kept.num_rows:
                 result.batches.append(kept)
+        if sum(row["size"] for row in manifest_rows) > BIG_TASK_BYTES:
+            give_back_memory()
         return result
 
     def _rollouts(self, manifest_rows: Sequence[ManifestRow], summary: ReadSummary) -> Iterator[Rollout]:
@@ -103,3 +109,10 @@ def matching(batch: pa.RecordBatch, where: str) -> pa.RecordBatch:
         connection.register("rows", numbered)
         found = connection.execute(f"SELECT __number FROM rows WHERE ({where}\n) ORDER BY __number")
         return batch.take(pa.array([number for (number,) in found.fetchall()], pa.int64()))
+
+
+def give_back_memory() -> None:
+    """Return to the system what a huge file took. glibc keeps it else, beside what writing the rows takes; where the
+    C library has no such call, nothing happens."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
