@@ -19,7 +19,8 @@ PACKAGE = Path(rollmill.__file__).parent
 ORDER = (
     ("_version", "errors"),
     ("rollout",),
-    ("files", "media"),
+    ("files",),
+    ("media",),
     ("formats",),
     ("rows", "detection"),
     ("seeds",),

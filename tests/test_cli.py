@@ -165,7 +165,7 @@ def test_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("rollmill.explore.folders.default_folders", broken)
+    monkeypatch.setattr("rollmill.reading.default_folders", broken)
     with pytest.raises(ZeroDivisionError):
         main(["scan"])
 

@@ -7,6 +7,7 @@ spans files (an index, a parent transcript) is looked up there, once, and only w
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 from pathlib import Path
@@ -114,6 +115,18 @@ def is_inside(path: str | Path, root: str | Path) -> bool:
     """Whether ``path``, links resolved, lies below ``root``."""
     real_root = os.path.realpath(root)
     return os.path.commonpath([os.path.realpath(path), real_root]) == real_root
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file that only its owner may read; it appears whole under its name or not at all."""
+    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(aside, target)
+    except BaseException:
+        os.unlink(aside)
+        raise
 
 
 class Tree:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from rollmill.files import write_whole
 from rollmill.rollout import Media
 
 SIGNATURES = (
@@ -53,7 +52,8 @@ class MediaFolder:
             return
         target = self.folder / sha256[:2] / (sha256 + _ending(data))
         if not target.exists():
-            _write_whole(target, data)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_whole(target, data)
         self._known.add(sha256)
 
 
@@ -64,18 +64,6 @@ def _ending(data: bytes) -> str:
 def sniffed_type(data: bytes) -> str | None:
     """The media type the first bytes tell; None when they tell none."""
     return next((kind for signature, _, kind in SIGNATURES if data.startswith(signature)), None)
-
-
-def _write_whole(target: Path, data: bytes) -> None:
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(aside, target)
-    except BaseException:
-        os.unlink(aside)
-        raise
 
 
 def from_base64(encoded: str | bytes, media_type: str | None, store: MediaStore) -> Media | None:

@@ -68,13 +68,18 @@ def _format_names(path: str | os.PathLike[str] | None, format_name: str) -> list
     if format_name != "auto":
         load_format(format_name)
         return [format_name]
-    return _formats_on_this_machine() if path is None else [detect(path)]
+    return list(default_folders_here()) if path is None else [detect(path)]
 
 
-def _formats_on_this_machine() -> list[str]:
-    """The formats whose default folder is there. Raises ``SeedReaderError`` with the folders when none is."""
-    folders = {name: Path(folder) for name, module in formats() if (folder := module.DEFAULTS.path) is not None}
-    if here := [name for name, folder in folders.items() if folder.is_dir()]:
+def default_folders() -> dict[str, Path]:
+    """The default folder of every format that has one, whether it is there or not."""
+    return {name: Path(path) for name, module in formats() if (path := module.DEFAULTS.path) is not None}
+
+
+def default_folders_here() -> dict[str, Path]:
+    """The default folders that are on this machine. Raises ``SeedReaderError`` with all of them when none is."""
+    folders = default_folders()
+    if here := {name: folder for name, folder in folders.items() if folder.is_dir()}:
         return here
     looked_at = ", ".join(f"{folder} ({name})" for name, folder in folders.items())
     raise SeedReaderError(f"no agent has left rollouts in its default folder: looked at {looked_at}; give a path")

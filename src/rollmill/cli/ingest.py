@@ -167,7 +167,8 @@ def _format_names(path: Path | None, format_name: str) -> list[str]:
         from rollmill.detection import detect
 
         return [detect(path)]
-    from rollmill.explore.folders import default_folders_here, look_into
+    from rollmill.explore.folders import look_into
+    from rollmill.reading import default_folders_here
 
     here = default_folders_here()
     return [name for name, folder in here.items() if look_into(folder, name).rows] or list(here)

@@ -22,7 +22,7 @@ def command(as_json: bool) -> None:
       rollmill scan
     """
     from rollmill.cli.printing import say, say_json, say_table
-    from rollmill.explore.folders import default_folders
+    from rollmill.reading import default_folders
 
     found = [_folder(name, folder) for name, folder in default_folders().items()]
     if as_json:

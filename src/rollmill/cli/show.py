@@ -81,7 +81,8 @@ def _is_file_name(target: str) -> bool:
 
 def _folders(format_name: str, root: Path | None) -> list[Discovery]:
     from rollmill.detection import detect
-    from rollmill.explore.folders import default_folders_here, look_into
+    from rollmill.explore.folders import look_into
+    from rollmill.reading import default_folders_here
 
     if root is not None:
         return [look_into(root.expanduser().resolve(), detect(root) if format_name == "auto" else format_name)]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
@@ -35,6 +33,7 @@ from rollmill.explore.facts import (
     usage_text,
 )
 from rollmill.explore.visible import one_line, visible
+from rollmill.files import write_whole
 from rollmill.rollout import Message, Rollout, Segment, ToolCall
 
 SHORT = Trim(12, 1200)
@@ -92,20 +91,9 @@ def write_page(rollout: Rollout, target: Path, full: bool = False) -> None:
     if target.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"{target} is no name for a page; give one that ends in .html")
     try:
-        _write_whole(target, "".join(page(rollout, full)).encode())
+        write_whole(target, "".join(page(rollout, full)).encode())
     except OSError as error:
         raise ConfigError(f"the page {target} cannot be written: {error.strerror}; choose another folder") from error
-
-
-def _write_whole(target: Path, data: bytes) -> None:
-    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(aside, target)
-    except BaseException:
-        os.unlink(aside)
-        raise
 
 
 def page(rollout: Rollout, full: bool = False) -> Iterator[str]:
