@@ -46,8 +46,8 @@ class ContentBlock(Struct, gc=False):
 
 
 class ApiMessage(Struct, gc=False):
-    id: str | None = None
     model: str | None = None
+    id: str | None = None
     content: str | list[ContentBlock] | None = None
     stop_reason: str | None = None
     usage: TokenUsage | None = None
@@ -82,29 +82,26 @@ class PromptOrigin(Struct, gc=False):
 class Record(Struct, gc=False):
     """One line. ``line`` is its number, set by the reader; ``fate`` the ledger's class once it has found it."""
 
-    line: int = private_field(0, "line")
-    fate: str = private_field("", "fate")
-    is_conversation: bool = private_field(False, "turn")
-    """Whether the record is a turn, as opposed to bookkeeping between the turns; set by ``look``."""
-    type: str | None = None
-    uuid: str | None = None
+    # In the order in which a log has them: the decoder looks for a key behind the one before.
     parentUuid: str | UnsetType | None = UNSET
     logicalParentUuid: str | None = None
     isSidechain: bool | None = None
-    sessionId: str | None = None
-    agentId: str | None = None
-    timestamp: str | float | None = None
     cwd: str | None = None
-    gitBranch: str | None = None
+    sessionId: str | None = None
     version: str | None = None
+    gitBranch: str | None = None
+    agentId: str | None = None
+    type: str | None = None
     subtype: str | None = None
     message: ApiMessage | None = None
+    attachment: Attachment | None = None
+    data: Progress | str | list[Raw] | bool | float | None = None
     isMeta: bool | None = None
     isCompactSummary: bool | None = None
     isApiErrorMessage: bool | None = None
+    uuid: str | None = None
+    timestamp: str | float | None = None
     toolUseResult: ToolUseResult | str | list[Raw] | bool | float | None = None
-    attachment: Attachment | None = None
-    data: Progress | str | list[Raw] | bool | float | None = None
     parentToolUseID: str | None = None
     forkedFrom: ForkedFrom | None = None
     origin: PromptOrigin | str | None = None
@@ -115,6 +112,10 @@ class Record(Struct, gc=False):
     lastPrompt: str | None = None
     summary: str | None = None
     leafUuid: str | None = None
+    line: int = private_field(0, "line")
+    fate: str = private_field("", "fate")
+    is_conversation: bool = private_field(False, "turn")
+    """Whether the record is a turn, as opposed to bookkeeping between the turns; set by ``look``."""
 
     def look(self) -> None:
         """See once whether the record is a turn of the conversation."""

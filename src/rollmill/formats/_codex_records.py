@@ -147,8 +147,8 @@ class Document(Struct):
     items: list[Item] | None = None
 
 
-# The usual lines once more, each with the few fields of its own type: decoding them is what takes the time. A line
-# that fits none of these is decoded as a ``Record``. Attribute names are the same in both.
+# The usual lines once more, each with the few fields of its own type, in the order in which a log has them: decoding
+# them is what takes the time. A line that fits none of these is decoded as a ``Record``. Names are the same in both.
 
 
 class MessageItem(Struct, gc=False, tag_field="type", tag="message"):
@@ -161,41 +161,41 @@ class MessageItem(Struct, gc=False, tag_field="type", tag="message"):
 
 class ReasoningItem(Struct, gc=False, tag_field="type", tag="reasoning"):
     type: ClassVar[str] = "reasoning"
-    id: str | None = None
     summary: list[Part] | None = None
     content: list[Part] | None = None
     encrypted_content: Raw = Raw(b"")
+    id: str | None = None
 
 
 class FunctionCallItem(Struct, gc=False, tag_field="type", tag="function_call"):
     type: ClassVar[str] = "function_call"
-    id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: str | None = None
     call_id: str | None = None
-    namespace: str | None = None
+    id: str | None = None
 
 
 class FunctionCallOutputItem(Struct, gc=False, tag_field="type", tag="function_call_output"):
     type: ClassVar[str] = "function_call_output"
-    id: str | None = None
     call_id: str | None = None
     output: str | Part | list[Part] | None = None
+    id: str | None = None
 
 
 class CustomToolCallItem(Struct, gc=False, tag_field="type", tag="custom_tool_call"):
     type: ClassVar[str] = "custom_tool_call"
-    id: str | None = None
     call_id: str | None = None
     name: str | None = None
     input: Any = None
+    id: str | None = None
 
 
 class CustomToolCallOutputItem(Struct, gc=False, tag_field="type", tag="custom_tool_call_output"):
     type: ClassVar[str] = "custom_tool_call_output"
-    id: str | None = None
     call_id: str | None = None
     output: str | Part | list[Part] | None = None
+    id: str | None = None
 
 
 class TokenCountEvent(Struct, gc=False, tag_field="type", tag="token_count"):
@@ -250,17 +250,17 @@ UsualEvent = (
 )
 
 
-class ResponseItemLine(Struct, gc=False, tag_field="type", tag="response_item"):
-    payload: UsualItem
+class ResponseItemLine(Struct, gc=False, kw_only=True, tag_field="type", tag="response_item"):
     timestamp: str | None = None
+    payload: UsualItem
     line: int = private_field(0, "line")
     fate: str = private_field("metadata", "fate")
     type: ClassVar[str] = "response_item"
 
 
-class EventLine(Struct, gc=False, tag_field="type", tag="event_msg"):
-    payload: UsualEvent
+class EventLine(Struct, gc=False, kw_only=True, tag_field="type", tag="event_msg"):
     timestamp: str | None = None
+    payload: UsualEvent
     line: int = private_field(0, "line")
     fate: str = private_field("metadata", "fate")
     type: ClassVar[str] = "event_msg"
