@@ -132,6 +132,8 @@ class Thread:
         """The path, with the lines of its messages and the results of its calls that the walk did not pass.
 
         Parallel calls make these: each result points at its own call's line, and the next turn at one result only."""
+        if len(path) == len(self.records):
+            return path
         on_path = {id(record) for record in path}
         off_path = [r for r in self.records if r.is_conversation and id(r) not in on_path]
         if not off_path:
