@@ -60,7 +60,7 @@ def problem_of(data: bytes, name: str = "rows.jsonl") -> UnreadableFile:
         (b'{"messages": [{"role": "user", "content": "h\xff"}]}', "utf-8"),
         (b'{"messages": [{"role": "user", "content": "x"}]} trailing', "trailing"),
         (b'{"messages": [{"role": "user", "content": "x"}], "reward": NaN}', "malformed"),
-        (b'{"messages": ' + b"[" * 5000 + b"]" * 5000 + b"}", "recursion"),
+        (b'{"messages": ' + b"[" * 5000 + b"]" * 5000 + b"}", "refuses the whole file"),
         (b"\0\0\0", "malformed"),
     ],
 )
