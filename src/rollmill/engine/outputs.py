@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -223,16 +223,3 @@ class FolderOutput:
             self._part.discard()
         for path in self.paths:
             path.unlink(missing_ok=True)
-
-
-def write_rows(batches: Iterable[Any], path: Path) -> list[Path]:
-    """Write batches to an output of their own; the paths that appeared. Nothing is left when it fails."""
-    output = open_output(path)
-    try:
-        for batch in batches:
-            output.write(batch)
-        output.close()
-    except BaseException:
-        output.discard()
-        raise
-    return output.paths

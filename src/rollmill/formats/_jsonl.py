@@ -113,7 +113,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes], bool, bool]]:
-    """``(number of the first line, lines, ended, lifted)`` by chunks of some megabytes. ``ended`` is False on the last
+    """``(number of the first line, lines, ended, lifted)`` by chunks of a megabyte. ``ended`` is False on the last
     chunk when no newline ends it; ``lifted`` says whether base64 media were taken out of long lines (``_lift``), so
     that memory follows the text of a line, not its images."""
     size = path.stat().st_size
