@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollmill.errors import ConfigError, RollmillError
-from rollmill.explore.stored import row_files, stored_rollouts
+from rollmill.stored import row_files, stored_rollouts
 from rollmill.explore.visible import one_line, visible
 from rollmill.files import Tree
 from rollmill.formats import Branches

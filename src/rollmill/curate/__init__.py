@@ -1,0 +1,1 @@
+"""Work on rows that needs no model: contexts, signals, masks, redaction, tool schemas."""
