@@ -78,6 +78,8 @@ class Sample(Struct):
     task_id: str
     turns: list[Turn]
     source: Source
+    context_complete: bool = True
+    """False when part of what the model saw is known to be missing: a compaction of which only ciphertext is left."""
     tools: list[Any] | None = None
     tools_source: ToolsSource = "absent"
     system_source: SystemSource = "absent"
