@@ -22,11 +22,22 @@ class Rollouts(Iterator[Rollout]):
 
     def __init__(self, readers: list[AgentRolloutSeedReader]) -> None:
         self.summary = ReadSummary()
+        self._readers = readers
         streams = [reader.read_rollouts(reader.discovered().rows, self.summary) for reader in readers]
         self._rollouts = chain.from_iterable(streams)
 
     def __next__(self) -> Rollout:
         return next(self._rollouts)
+
+    @property
+    def bytes_total(self) -> int:
+        """Size of the files to read. Asking lists the folders of all formats."""
+        return sum(row["size"] for reader in self._readers for row in reader.discovered().rows)
+
+    @property
+    def bytes_done(self) -> int:
+        """Size of the files that were read to their end."""
+        return self.summary.bytes
 
 
 def read(

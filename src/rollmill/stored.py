@@ -39,18 +39,34 @@ def _keys(line: bytes) -> dict[str, msgspec.Raw]:
         return {}
 
 
-def stored_rollouts(files: list[Path], trace: str | None = None) -> Iterator[Rollout]:
+class StoredRollouts(Iterator[Rollout]):
     """The rows of the files as rollouts, with ``trace`` only those whose trace_id has it somewhere.
 
     Raises ``SeedReaderError`` for a file that cannot be read, ``ConfigError`` for rows of another shape.
     """
-    for file in files:
-        rows = _parquet_rows(file, trace) if file.suffix == ".parquet" else _jsonl_rows(file, trace)
-        for row in rows:
-            yield _rollout(row, file)
+
+    def __init__(self, files: list[Path], trace: str | None = None) -> None:
+        self.bytes_total = sum(file.stat().st_size for file in files)
+        self.bytes_done = 0
+        self._rollouts = self._all(files, trace)
+
+    def __next__(self) -> Rollout:
+        return next(self._rollouts)
+
+    def _all(self, files: list[Path], trace: str | None) -> Iterator[Rollout]:
+        for file in files:
+            before = self.bytes_done
+            for row, done in _parquet_rows(file, trace) if file.suffix == ".parquet" else _jsonl_rows(file, trace):
+                self.bytes_done = before + done
+                yield _rollout(row, file)
+            self.bytes_done = before + file.stat().st_size
 
 
-def _parquet_rows(file: Path, trace: str | None) -> Iterator[dict[str, Any]]:
+Row = tuple[dict[str, Any], int]
+"""A row, and about how many bytes of its file it and those before it are."""
+
+
+def _parquet_rows(file: Path, trace: str | None) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
@@ -62,18 +78,23 @@ def _parquet_rows(file: Path, trace: str | None) -> Iterator[dict[str, Any]]:
                 f"{file} holds no rollouts: it lacks the columns {', '.join(missing)}; give a file that rollmill wrote"
             )
         wanted = None if trace is None else pc.match_substring(ds.field("trace_id"), trace)
+        share, number = file.stat().st_size / max(rows.count_rows(), 1), 0
         for batch in rows.to_batches(columns=list(COLUMNS), filter=wanted, batch_size=16, batch_readahead=0):
-            yield from batch.to_pylist()
+            for row in batch.to_pylist():
+                number += 1
+                yield row, int(number * share)
     except (OSError, pa.ArrowInvalid) as error:
         raise SeedReaderError(f"{file} cannot be read as Parquet: {error}") from error
 
 
-def _jsonl_rows(file: Path, trace: str | None) -> Iterator[dict[str, Any]]:
+def _jsonl_rows(file: Path, trace: str | None) -> Iterator[Row]:
+    done = 0
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
+                done += len(line)
                 if line.strip() and (trace is None or _has(line, trace)):
-                    yield _decoded(line, file, number)
+                    yield _decoded(line, file, number), done
     except OSError as error:
         raise SeedReaderError(f"{file} cannot be read: {error}") from error
 

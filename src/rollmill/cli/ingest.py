@@ -11,7 +11,7 @@ import click
 from rollmill.cli.options import FormatName
 
 if TYPE_CHECKING:
-    from rollmill.engine.ingest import IngestSummary
+    from rollmill.engine.ingest import IngestSummary, Progress
     from rollmill.seeds.selection import PartitionBlock
     from rollmill.seeds.source import AgentRolloutSeedSource
 
@@ -95,17 +95,26 @@ def _ingest(
 ) -> IngestSummary:
     from rollmill.cli.interrupts import between_tasks
     from rollmill.cli.progress import shown_progress
-    from rollmill.engine.ingest import Progress, ingest
+    from rollmill.engine.ingest import ingest
     from rollmill.engine.preload import without_pandas
 
     without_pandas()
-    with shown_progress(quiet) as show, between_tasks() as stop_here:
+    with shown_progress(quiet, _line) as show, between_tasks() as stop_here:
 
         def progress(state: Progress) -> None:
             stop_here()
             show(state)
 
         return ingest(sources, target, partition=partition, progress=progress, **options)
+
+
+def _line(state: Progress) -> str:
+    from rollmill.cli.printing import size_text
+
+    speed = state.bytes_done / 1e6 / state.seconds if state.seconds else 0.0
+    problems = f", {state.problems:,} problem{'s' * (state.problems != 1)}" if state.problems else ""
+    files = f"{state.files_done:,}/{state.files_total:,} files"
+    return f"{files}, {size_text(state.bytes_done)} at {speed:,.0f} MB/s, {state.rows:,} rows{problems}"
 
 
 def _output(name: str | None) -> Path:

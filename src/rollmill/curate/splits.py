@@ -36,7 +36,7 @@ def parse_splits(text: str) -> tuple[Split, ...]:
     if wrong := [name for name in names if not NAME.fullmatch(name) or names.count(name) > 1]:
         raise ConfigError(f"--split {text!r}: {wrong[0]!r} cannot be a split's name, or is there twice")
     total = sum(split.share for split in splits)
-    if not splits or min(split.share for split in splits) <= 0 or abs(total - 1) > 1e-6:
+    if not (all(split.share > 0 for split in splits) and abs(total - 1) < 1e-6):
         raise ConfigError(f"--split {text!r}: the shares must be above 0 and add up to 1, here {total:g}")
     return splits
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -77,10 +78,10 @@ class _Aside:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.aside = path.with_name(f".{path.name}.writing-{os.getpid()}")
+        self.aside = aside_name(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(path)
+            remove_abandoned(path)
             descriptor = os.open(self.aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another output") from error
@@ -97,12 +98,17 @@ class _Aside:
         self.aside.unlink(missing_ok=True)
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove what runs that were killed left beside ``path``."""
+def aside_name(path: Path) -> Path:
+    """Where this process writes what shall appear as ``path`` when it is whole."""
+    return path.with_name(f".{path.name}.writing-{os.getpid()}")
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove the files or folders that runs which were killed left beside ``path``."""
     for aside in path.parent.glob(f".{glob.escape(path.name)}.writing-*"):
         process = aside.name.rpartition("-")[2]
         if process.isdecimal() and not _is_running(int(process)):
-            aside.unlink(missing_ok=True)
+            shutil.rmtree(aside) if aside.is_dir() and not aside.is_symlink() else aside.unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:

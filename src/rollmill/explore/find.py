@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollmill.errors import ConfigError, RollmillError
-from rollmill.stored import row_files, stored_rollouts
+from rollmill.stored import StoredRollouts, row_files
 from rollmill.explore.visible import one_line, visible
 from rollmill.files import Tree
 from rollmill.formats import Branches
@@ -101,7 +101,7 @@ def in_path(path: Path, format_name: str, trace: str | None) -> tuple[Rollout, l
 
 def _rollouts_in(path: Path, format_name: str, trace: str | None) -> Iterable[Rollout]:
     if files := row_files(path):
-        return stored_rollouts(files, trace)
+        return StoredRollouts(files, trace)
     if path.is_dir():
         raise ConfigError(
             f"{path} is a folder of other things than rows; give a file in it, or a trace id and --path {path}"
