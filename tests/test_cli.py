@@ -13,9 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -24,6 +23,7 @@ import pytest
 
 from rollmill.cli import main
 from rollmill.cli.printing import size_text
+from tests.command_line import Ran, Run, process, session
 from tests.test_transcript import HOSTILE, acts
 
 FORMATS = Path(__file__).parent / "formats"
@@ -35,44 +35,6 @@ SESSION = "4b2030ed-5563-49ea-b703-6a002f2d3cc8"
 MAIN_FILE = SUBAGENTS / "claude-code-projects" / f"{SESSION}.jsonl"
 
 
-class Ran(NamedTuple):
-    """What came of a command."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home, and an empty folder to work in."""
-    home, work = tmp_path / "home", tmp_path / "work"
-    home.mkdir()
-    work.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "_ROLLMILL_COMPLETE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(work)
-    return home
-
-
-@pytest.fixture
-def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command line in this process."""
-
-    def run(*arguments: str | Path) -> Ran:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return Ran(int(stopped.value.code or 0), out, err)
-
-    return run
-
-
 @pytest.fixture
 def agents(home: Path) -> Path:
     """A home in which Claude Code and Codex have left rollouts."""
@@ -81,35 +43,9 @@ def agents(home: Path) -> Path:
     return home
 
 
-def process(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-    """Starts a command line in a process of its own."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen([sys.executable, "-m", "rollmill", *map(str, arguments)], **pipes)
-
-
 def rows_of(path: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     return found
-
-
-def session(folder: Path, name: str = "11111111-0000-4000-8000-000000000000.jsonl", text: str = "hello") -> Path:
-    """A small Claude Code session in which everything that can be text is ``text``."""
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    base = {"sessionId": path.stem, "cwd": text, "gitBranch": text, "version": "2.0.0", "isSidechain": False}
-    call = {"type": "tool_use", "id": "toolu_" + text, "name": text, "input": {text: text}}
-    result = {"type": "tool_result", "tool_use_id": "toolu_" + text, "content": text}
-    content = [{"type": "thinking", "thinking": text, "signature": ""}, {"type": "text", "text": text}, call]
-    records = [
-        {"type": "user", "message": {"role": "user", "content": text}},
-        {"type": "assistant", "message": {"id": "msg_1", "role": "assistant", "model": text, "content": content}},
-        {"type": "user", "message": {"role": "user", "content": [result]}},
-    ]
-    for number, record in enumerate(records):
-        record |= {**base, "uuid": f"u{number}", "parentUuid": f"u{number - 1}" if number else None}
-        record["timestamp"] = f"2026-01-01T00:00:0{number}.000Z"
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
 
 
 # Help and usage
@@ -469,6 +405,16 @@ def test_show_writes_a_page(run: Run) -> None:
     assert ran == Ran(0, f"{SESSION} is in page.html\n", "")
     assert Path("page.html").read_text().startswith("<!doctype html>")
     assert run("show", MAIN_FILE, "--html", MAIN_FILE.name).status == 2
+
+
+def test_a_page_has_no_secrets_unless_asked_for(run: Run) -> None:
+    secret = "ghp_" + "R7kQ2mZx9LpVn4TbWc8YhJd3FsGa6Ue1Xo5K"
+    source = session(Path("in"), text=f"the token {secret}", call_id="toolu_1")
+    assert run("show", source, "--html", "page.html").status == 0
+    assert secret not in Path("page.html").read_text()
+    assert run("show", source, "--html", "page.html", "--no-redact").status == 0
+    assert secret in Path("page.html").read_text()
+    assert secret in run("show", source).out
 
 
 def test_hostile_text_reaches_no_terminal(run: Run) -> None:

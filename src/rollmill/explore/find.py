@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollmill.errors import ConfigError, RollmillError
-from rollmill.stored import StoredRollouts, row_files
 from rollmill.explore.visible import one_line, visible
 from rollmill.files import Tree
 from rollmill.formats import Branches
@@ -20,6 +19,7 @@ from rollmill.rollout import Rollout
 from rollmill.seeds.bulk import read_rollouts
 from rollmill.seeds.discovery import Discovery, ManifestRow
 from rollmill.seeds.summary import ReadSummary
+from rollmill.stored import StoredRollouts, row_files
 
 LISTED = 20
 MANY_FILES = 200
