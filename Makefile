@@ -4,9 +4,12 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+TRAINERS := $(VENV)/ready-trainers
 BENCH_READY := $(VENV)/ready-bench
 DEMO := demo
 BENCH_FLAGS ?=
+TORCH := 2.13.0
+HARBOR := harbor==0.25.0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check-all golden bench constraints clean
@@ -14,16 +17,19 @@ BENCH_FLAGS ?=
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
-demo: $(READY) ## read the bundled rollouts, write them to demo/*.parquet and show a little of them
-	@mkdir -p $(DEMO)
-	$(BIN)/rollmill ingest examples/rollouts/claude_code --format claude_code -o $(DEMO)/claude_code.parquet
-	$(BIN)/rollmill ingest examples/rollouts/codex --format codex -o $(DEMO)/codex.parquet
-	@$(BIN)/python examples/look.py $(DEMO)/claude_code.parquet $(DEMO)/codex.parquet
-	@echo "One session as a page to read, its first lines:"
-	@$(BIN)/rollmill show examples/rollouts/claude_code/projects/-Users-chloe-c-slay/*.jsonl > $(DEMO)/transcript.txt
-	@head -n 30 $(DEMO)/transcript.txt
+demo: $(READY) ## bundled rollouts to rows, and rows to a training set in demo/training-set, with one sample on the screen
+	@mkdir -p $(DEMO)/rows
+	$(BIN)/rollmill ingest examples/rollouts/claude_code --format claude_code -o $(DEMO)/rows/claude_code.parquet
+	$(BIN)/rollmill ingest examples/rollouts/codex --format codex -o $(DEMO)/rows/codex.parquet
+	@$(BIN)/python examples/look.py $(DEMO)/rows/claude_code.parquet $(DEMO)/rows/codex.parquet
+	$(BIN)/rollmill export $(DEMO)/rows --to trl -o $(DEMO)/training-set
+	@echo
+	$(BIN)/rollmill export $(DEMO)/rows --to trl --file-type parquet -o $(DEMO)/training-set-parquet --quiet
+	@echo "One sample, message by message, with what is learnt from it and why:"
+	@$(BIN)/rollmill export $(DEMO)/rows --explain 0ccf1a04-1b4c-43b6-8aa5-79e41db43a68
+	@echo "The training set is in $(DEMO)/training-set/ (train.jsonl), the card in its README.md."
 
-test: $(READY) ## run the tests
+test: $(READY) $(TRAINERS) ## run the tests, those against the real trainers included
 	$(BIN)/python -m pytest -n auto $(TEST_FLAGS)
 
 check-all: $(READY) ## format, lint and types
@@ -39,8 +45,9 @@ bench: $(BENCH_READY) ## measure against the reference and the floor (BENCH_FLAG
 
 constraints: ## pin the newest versions that Python 3.11 can have (run it with a python3.11)
 	rm -rf build/pin && python3.11 -m venv build/pin
-	build/pin/bin/python -m pip install --quiet -e '.[test,check,bench]'
-	{ head -n 1 constraints.txt; build/pin/bin/python -m pip freeze --exclude-editable; } > build/constraints.txt
+	build/pin/bin/python -m pip install --quiet 'torch==$(TORCH)'
+	build/pin/bin/python -m pip install --quiet -e '.[test,check,bench,trainers]' 'torch==$(TORCH)'
+	{ head -n 1 constraints.txt; build/pin/bin/python -m pip freeze --exclude-editable; } | sed 's/+cpu$$//' > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
 clean: ## remove what the targets made
@@ -56,6 +63,15 @@ $(READY): pyproject.toml constraints.txt
 	echo "Setting up $(VENV) with $$("$$python" --version)"; \
 	"$$python" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,check]'
+	@touch $@
+
+# Trainers are large and need not be there: without them the tests that prove exports with them are skipped.
+# Harbor asks for Python 3.12; its trajectory models, all that is used of it, run on 3.11 with pydantic alone.
+$(TRAINERS): $(READY)
+	@echo "Installing the trainers that exports are proved with"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[trainers]' && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python $(HARBOR) || \
+		echo "The trainers cannot be installed here: tests that need them are skipped" >&2
 	@touch $@
 
 $(BENCH_READY): $(READY) benchmarks/install_reference.sh

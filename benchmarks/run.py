@@ -204,6 +204,16 @@ def measure_memory(bench: Bench) -> None:
             )
 
 
+def measure_training(bench: Bench) -> None:
+    """Rollouts to TRL's JSONL, redacted, in one process."""
+    heading("to a training set for TRL, redaction on, one process")
+    for kind, name in FORMATS.items():
+        folder = bench.corpus(kind)
+        rounds = [rollmill("training", name, folder) for _ in range(max(1, bench.rounds // 2))]
+        bench.say(f"{kind}: to a training set", size_of(folder) / seconds(rounds), "MB/s", "≥ 30", spread(rounds))
+        bench.say(f"{kind}: memory (PSS)", peak_memory("training", name, folder).total, "MB", "< 500")
+
+
 def measure_images(bench: Bench) -> None:
     """One file that is nearly all images, few of them distinct."""
     folder = bench.corpus("images", files=1)
@@ -339,10 +349,11 @@ MEASUREMENTS = {
     "first": measure_first,
     "manifest": measure_manifest,
     "memory": measure_memory,
+    "training": measure_training,
     "images": measure_images,
     "single": measure_single,
 }
-_NEED_PROC = ("memory", "images", "single")
+_NEED_PROC = ("memory", "training", "images", "single")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 side_rollmill.py arrow FORMAT FOLDER              files to Arrow batches by the seed reader, manifest included
 side_rollmill.py engine FORMAT FOLDER WORKERS     the same by the engine, with so many processes
 side_rollmill.py parquet FORMAT FOLDER WORKERS    files to one Parquet file by the engine
+side_rollmill.py training FORMAT FOLDER           files to a training set for TRL, redaction on
 side_rollmill.py parse FORMAT FOLDER              the format's parse_file over all files, nothing made of the rows
 side_rollmill.py manifest FORMAT FOLDER           discovery alone
 side_rollmill.py first FORMAT FOLDER              until the first rollout, and until the first Arrow batch
@@ -101,6 +102,15 @@ def parquet(format_name: str, folder: str, workers: str) -> dict[str, int]:
         return {"parquet_bytes": path.stat().st_size, "stored_media": stored_media(Path(aside))}
 
 
+def training(format_name: str, folder: str) -> dict[str, int]:
+    from rollmill import ExportPlan, export_training_set
+
+    with tempfile.TemporaryDirectory(dir=Path(folder).parent) as aside:
+        plan = ExportPlan(target="trl", path=Path(folder), format=format_name)
+        summary = export_training_set(plan, Path(aside, "set"))
+        return {"samples": summary.written, "secrets": summary.secrets.total()}
+
+
 def stored_media(folder: Path) -> int:
     """The media files beside the output: their names begin with a hash."""
     return sum(len(path.stem) == 64 for path in folder.rglob("*"))
@@ -132,7 +142,7 @@ def profile(format_name: str, folder: str) -> dict[str, int]:
     return result
 
 
-_MEASUREMENTS = {f.__name__: f for f in (arrow, engine, parquet, parse, manifest, first, profile)}
+_MEASUREMENTS = {f.__name__: f for f in (arrow, engine, parquet, training, parse, manifest, first, profile)}
 
 
 def warm_up() -> None:

@@ -17,8 +17,11 @@ TYPE_CHECKING = False  # type checkers know the name; importing typing for it wo
 if TYPE_CHECKING:
     from typing import Any
 
+    from rollmill.curate.redaction import Redactor
     from rollmill.detection import detect
     from rollmill.errors import ConfigError, DetectionError, RollmillError, SeedReaderError, UnreadableFile
+    from rollmill.export.pipeline.plan import ExportPlan
+    from rollmill.export.pipeline.run import export_training_set
     from rollmill.reading import read
     from rollmill.rollout import Message, Rollout
     from rollmill.rows import ROW_SCHEMA
@@ -45,6 +48,7 @@ __all__ = [
     "DetectionError",
     "DirectorySeedReader",
     "DirectorySeedSource",
+    "ExportPlan",
     "FileContentsSeedReader",
     "FileContentsSeedSource",
     "FileSystemSeedReader",
@@ -52,6 +56,7 @@ __all__ = [
     "IndexRange",
     "Message",
     "PartitionBlock",
+    "Redactor",
     "RollmillError",
     "Rollout",
     "SamplingStrategy",
@@ -63,13 +68,17 @@ __all__ = [
     "UnreadableFile",
     "__version__",
     "detect",
+    "export_training_set",
     "get_agent_rollout_format_defaults",
     "read",
 ]
 
 _MODULES = {
+    "curate.redaction": "Redactor",
     "detection": "detect",
     "errors": "ConfigError DetectionError RollmillError SeedReaderError UnreadableFile",
+    "export.pipeline.plan": "ExportPlan",
+    "export.pipeline.run": "export_training_set",
     "reading": "read",
     "rollout": "Message Rollout",
     "rows": "ROW_SCHEMA",

@@ -47,6 +47,7 @@ def test_names_types_and_what_is_always_there() -> None:
     (tool,) = inferred(row).schemas("claude_code", [])
     assert tool["function"] == {
         "name": "Edit",
+        "description": "Edit",
         "parameters": {
             "type": "object",
             "properties": {
@@ -80,6 +81,7 @@ def test_what_hostile_logs_call() -> None:
     (tool,) = inferred(bad).schemas("claude_code", [])
     assert tool["function"] == {
         "name": "T",
+        "description": "T",
         "parameters": {"type": "object", "properties": {"b": {"type": "integer"}}},
     }
     many = calling(("T", json.dumps({f"a{i}": i for i in range(1000)})))
@@ -99,7 +101,7 @@ def test_recorded_then_catalogue_then_inferred_then_none(tmp_path: Path) -> None
     row.source_meta.tools = [{"name": "Grep", "input_schema": {"type": "object"}}]
     assert outfitted(row, outfit).tools_source == "recorded"
     assert outfitted(row, outfit).tools == [
-        {"type": "function", "function": {"name": "Grep", "parameters": {"type": "object"}}}
+        {"type": "function", "function": {"name": "Grep", "description": "Grep", "parameters": {"type": "object"}}}
     ]
 
 

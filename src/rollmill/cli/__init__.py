@@ -19,7 +19,7 @@ from rollmill._version import __version__
 from rollmill.cli.printing import complain
 from rollmill.errors import RollmillError
 
-COMMANDS = ("scan", "ingest", "show", "formats")
+COMMANDS = ("scan", "ingest", "show", "stats", "redact", "export", "formats")
 COMPLETE = "_ROLLMILL_COMPLETE"
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141

@@ -37,14 +37,23 @@ STYLES: dict[Tone, dict[str, Any]] = {
     "--path", "root", type=click.Path(path_type=Path), help="Look for TRACE below this folder, not in the agents' own."
 )
 @click.option("--full", is_flag=True, help="Shorten nothing.")
-def command(target: str, trace: str | None, html: Path | None, format_name: str, root: Path | None, full: bool) -> None:
+@click.option("--no-redact", is_flag=True, help="Leave secrets and names in the page.")
+def command(
+    target: str,
+    trace: str | None,
+    html: Path | None,
+    format_name: str,
+    root: Path | None,
+    full: bool,
+    no_redact: bool,
+) -> None:
     """Show one rollout to read.
 
     Its turns, thinking, calls and results, and at the end what the log has and what it lacks.
 
     TRACE is a trace id, or enough of one to find it in the agents' default folders. FILE is a rollout file, or a file
     (or folder) of rows that `rollmill ingest` wrote, of which --trace names the row. Control characters in the text
-    are shown, never sent to the terminal.
+    are shown, never sent to the terminal. Secrets and names are taken out of a page, since pages are passed on.
 
     \b
     Examples:
@@ -54,9 +63,10 @@ def command(target: str, trace: str | None, html: Path | None, format_name: str,
     rollout, others = _found(target, trace, format_name, root)
     if html is not None:
         from rollmill.cli.printing import say
+        from rollmill.curate.redaction import Redactor
         from rollmill.explore.page import write_page
 
-        write_page(rollout, html, full)
+        write_page(rollout if no_redact else Redactor().rollout(rollout)[0], html, full)
         say(f"{rollout.trace_id} is in {html}")
     else:
         _print(rollout, full)

@@ -54,7 +54,8 @@ class SeenTool:
         }
         if required := [argument for argument in sorted(self.arguments) if self.arguments[argument] == self.calls]:
             parameters["required"] = required
-        return {"type": "function", "function": {"name": name, "parameters": parameters}}
+        # Some chat templates stop at a tool without a description.
+        return {"type": "function", "function": {"name": name, "description": name, "parameters": parameters}}
 
 
 def _json_type(value: Raw) -> str:
@@ -198,5 +199,5 @@ def _function(tool: Any) -> Any:
     if not isinstance(tool, dict) or "function" in tool or "name" not in tool:
         return tool
     parameters = tool.get("parameters", tool.get("input_schema", {"type": "object", "properties": {}}))
-    function = {"name": tool["name"], "description": tool.get("description"), "parameters": parameters}
-    return {"type": "function", "function": {key: value for key, value in function.items() if value is not None}}
+    function = {"name": tool["name"], "description": tool.get("description", tool["name"]), "parameters": parameters}
+    return {"type": "function", "function": function}

@@ -1,0 +1,1 @@
+"""A whole export run: read, filter, redact, cut, mask, write, tell."""

@@ -1,0 +1,56 @@
+"""What an export reads: rows that were written before, or rollouts as agents left them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rollmill.errors import ConfigError
+from rollmill.formats import Branches
+from rollmill.reading import read
+from rollmill.rollout import Rollout
+from rollmill.stored import StoredRollouts, row_files
+
+
+@dataclass
+class Input:
+    """Rollouts, one at a time, and how far they were read. Without a path: every agent's own default folder."""
+
+    path: Path | None
+    format: str = "auto"
+    branches: Branches = "live"
+    rows: list[Path] = field(init=False)
+    """The files of rows; empty when rollouts are read."""
+
+    def __post_init__(self) -> None:
+        if self.path is not None and not self.path.exists():
+            raise ConfigError(f"there is no {self.path}; give a file of rows, or a file or folder of rollouts")
+        self.rows = row_files(self.path) if self.path is not None and self.format == "auto" else []
+        self._rollouts = (
+            StoredRollouts(self.rows) if self.rows else read(self.path, self.format, branches=self.branches)
+        )
+
+    def __iter__(self) -> Iterator[Rollout]:
+        return self._rollouts
+
+    @property
+    def bytes_total(self) -> int:
+        """Size of all that is to be read."""
+        return self._rollouts.bytes_total
+
+    @property
+    def bytes_done(self) -> int:
+        """About how much of it was read."""
+        return self._rollouts.bytes_done
+
+    def counts(self) -> dict[str, Any]:
+        """What became of the files: those of rows by name, those of rollouts as counts and problems."""
+        if isinstance(self._rollouts, StoredRollouts):
+            return {"rows_from": [file.name for file in self.rows]}
+        return self._rollouts.summary.as_dict()
+
+    def problems(self) -> list[str]:
+        """One line for each file that could not be read."""
+        return [] if isinstance(self._rollouts, StoredRollouts) else list(map(str, self._rollouts.summary.problems))

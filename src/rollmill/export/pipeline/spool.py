@@ -1,0 +1,64 @@
+"""The rows of an export between its two passes: what is learnt from all of them decides how each is written.
+
+Inferred tool schemas, the shape of the rows, and the groups of the splits need the whole data set. So the first pass
+writes every row it keeps, redacted, to one temporary file, and the second reads it again: memory stays small, and
+nothing unredacted is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rollmill.curate.masks import Facts
+from rollmill.curate.sample import Redacted
+from rollmill.curate.segments import Context
+from rollmill.rollout import Rollout
+
+
+class Entry(Struct, array_like=True):
+    """One row with what the first pass found out about it. ``drops`` says for each context why it is not written."""
+
+    number: int
+    rollout: Rollout
+    task_id: str
+    contexts: list[Context]
+    drops: list[str]
+    facts: Facts
+    signals: dict[str, Any]
+    redaction: Redacted | None
+
+
+class Spool:
+    """Entries on the disk, one a line, in a file that its owner alone may read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bytes_total = 0
+        self.bytes_done = 0
+        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(Entry).decode
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def add(self, entry: Entry) -> None:
+        """Write one entry."""
+        self.bytes_total += self._file.write(self._encode(entry) + b"\n")
+
+    def __iter__(self) -> Iterator[Entry]:
+        self._file.seek(0)
+        for line in self._file:
+            self.bytes_done += len(line)
+            yield self._decode(line)
