@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollmill.curate.sample import Sample
-from rollmill.curate.samples import SeenMessages, build_sample, estimated_tokens, sample_digest
+from rollmill.curate.samples import Contents, SeenMessages, build_sample, estimated_tokens, sample_digest
 from rollmill.curate.segments import contexts
 from rollmill.rollout import Message, Parent, Rollout, Segment
 from tests.curate.test_segments import human, model, result, rollout, summary, system
@@ -19,9 +19,9 @@ def only(row: Rollout, mode: str = "trajectory", summaries: bool = False) -> Sam
 def asked(message: Message, *before: Message) -> bool:
     seen = SeenMessages()
     for each in before:
-        seen.next_row()
+        seen.next_row(Contents())
         seen(each)
-    seen.next_row()
+    seen.next_row(Contents())
     return seen(message)
 
 
@@ -78,7 +78,7 @@ def test_short_ids_are_unique_only_with_their_time() -> None:
 
 def test_a_message_is_no_copy_of_itself() -> None:
     seen = SeenMessages()
-    seen.next_row()
+    seen.next_row(Contents())
     message = model("a", id=LONG_ID)
     assert not seen(message)
     assert not seen(message), "within one row nothing is a copy"
@@ -86,10 +86,10 @@ def test_a_message_is_no_copy_of_itself() -> None:
 
 def test_samples_that_say_and_learn_the_same() -> None:
     one, same = only(rollout([human(), model()])), only(rollout([human(), model(line=9)], trace_id="other"))
-    assert sample_digest(one.turns, {}) == sample_digest(same.turns, {})
+    assert sample_digest(one.turns, Contents()) == sample_digest(same.turns, Contents())
     same.turns[1].weight = 0.5
-    assert sample_digest(one.turns, {}) != sample_digest(same.turns, {})
-    assert sample_digest(one.turns, {}) != sample_digest(only(rollout([human(), model("x")])).turns, {})
+    assert sample_digest(one.turns, Contents()) != sample_digest(same.turns, Contents())
+    assert sample_digest(one.turns, Contents()) != sample_digest(only(rollout([human(), model("x")])).turns, Contents())
 
 
 def test_an_estimate_of_tokens() -> None:

@@ -71,6 +71,18 @@ def _source(rollout: Rollout, turns: Sequence[Turn]) -> Source:
     )
 
 
+class Contents:
+    """Digests of what the messages of one row say, each computed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, bytes] = {}
+
+    def __call__(self, message: Message) -> bytes:
+        if (found := self._known.get(id(message))) is None:
+            found = self._known[id(message)] = digest(content_of(message))
+        return found
+
+
 class SeenMessages:
     """The model messages of the rows so far. Asked about a message, it says whether a row had it, and remembers it.
 
@@ -81,18 +93,20 @@ class SeenMessages:
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
         self._before: set[bytes] = set()
+        self._contents = Contents()
 
-    def next_row(self) -> None:
+    def next_row(self, contents: Contents) -> None:
         """From here on, messages are those of another row."""
         self._before |= self._seen
         self._seen.clear()
+        self._contents = contents
 
     def __call__(self, message: Message) -> bool:
         extra = message.extra
         unique = extra.id is not None and len(extra.id) >= ID_LENGTH
         if not unique and extra.timestamp is None:
             return False
-        key = digest([extra.id, None if unique else extra.timestamp, *content_of(message)])
+        key = digest((extra.id, None if unique else extra.timestamp, self._contents(message)))
         self._seen.add(key)
         return key in self._before
 
@@ -108,16 +122,9 @@ def digest(value: object) -> bytes:
     return blake2b(_encode(value), digest_size=12).digest()
 
 
-def sample_digest(turns: Sequence[Turn], known: dict[int, bytes]) -> bytes:
-    """What makes two samples the same: what is said and what of it counts. ``known`` keeps the digests of the row's
-    messages, so that each is computed once."""
-    parts = []
-    for turn in turns:
-        key = id(turn.message)
-        if key not in known:
-            known[key] = digest(content_of(turn.message))
-        parts.append((known[key], turn.weight, turn.reasoning))
-    return digest(parts)
+def sample_digest(turns: Sequence[Turn], contents: Contents) -> bytes:
+    """What makes two samples the same: what is said and what of it counts."""
+    return digest([(contents(turn.message), turn.weight, turn.reasoning) for turn in turns])
 
 
 def estimated_tokens(sample: Sample) -> int:

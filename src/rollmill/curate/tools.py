@@ -27,7 +27,17 @@ PER_PROJECT = "mcp__"
 """Tools whose names begin so belong to a project's own servers: a row is given those it called, not everyone's."""
 
 _arguments = msgspec.json.Decoder(dict[str, Raw]).decode
-_TYPES = {"{": "object", "[": "array", '"': "string", "t": "boolean", "f": "boolean", "n": "null"}
+_TYPES = {
+    ord(first): name
+    for first, name in {
+        "{": "object",
+        "[": "array",
+        '"': "string",
+        "t": "boolean",
+        "f": "boolean",
+        "n": "null",
+    }.items()
+}
 
 
 @dataclass
@@ -59,11 +69,9 @@ class SeenTool:
 
 
 def _json_type(value: Raw) -> str:
-    text = bytes(value).lstrip()
-    first = chr(text[0])
-    if first in _TYPES:
-        return _TYPES[first]
-    return "number" if any(mark in text for mark in b".eE") else "integer"
+    if (found := _TYPES.get(memoryview(value)[0])) is not None:
+        return found
+    return "number" if any(mark in bytes(value) for mark in b".eE") else "integer"
 
 
 def _property(types: set[str]) -> dict[str, Any]:

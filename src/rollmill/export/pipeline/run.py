@@ -25,6 +25,7 @@ from rollmill.export.pipeline.spool import Spool
 from rollmill.export.pipeline.survey import Survey
 from rollmill.export.pipeline.writing import Writing
 from rollmill.rollout import Rollout
+from rollmill.seeds.bulk import uncollected
 
 
 @dataclass
@@ -78,11 +79,11 @@ class _Run:
     def write(self, output: ExportFolder) -> None:
         """Both passes, and what is told about them."""
         with Spool(output.aside / ".spool") as spool:
-            for entry in self.survey.entries(self._read()):
+            for entry in uncollected(self.survey.entries(self._read())):
                 spool.add(entry)
             output.writer(DROPPED, JsonLines)
             writing = Writing(self.survey, self.settings, self.outfit, output)
-            for entry in spool:
+            for entry in uncollected(iter(spool)):
                 self._show("writing", spool)
                 writing.write(entry)
         self._finish(output)

@@ -8,6 +8,7 @@ nothing unredacted is written.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from msgspec import Struct
 from rollmill.curate.masks import Facts
 from rollmill.curate.sample import Redacted
 from rollmill.curate.segments import Context
-from rollmill.rollout import Rollout
+from rollmill.rollout import Rollout, SourceMeta
 
 
 class Entry(Struct, array_like=True):
@@ -35,16 +36,20 @@ class Entry(Struct, array_like=True):
     redaction: Redacted | None
 
 
+_NO_META = SourceMeta("")
+_LENGTHS = struct.Struct("<QQ")
+
+
 class Spool:
-    """Entries on the disk, one a line, in a file that its owner alone may read."""
+    """Entries on the disk, one behind the other, in a file that its owner alone may read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.bytes_total = 0
         self.bytes_done = 0
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
-        self._encode = msgspec.json.Encoder().encode
-        self._decode = msgspec.json.Decoder(Entry).decode
+        self._encode, self._decode = msgspec.msgpack.encode, msgspec.msgpack.Decoder(Entry).decode
+        self._decode_meta = msgspec.json.Decoder(SourceMeta).decode
 
     def __enter__(self) -> Spool:
         return self
@@ -54,11 +59,17 @@ class Spool:
         self.path.unlink(missing_ok=True)
 
     def add(self, entry: Entry) -> None:
-        """Write one entry."""
-        self.bytes_total += self._file.write(self._encode(entry) + b"\n")
+        """Write one entry. Its ``source_meta`` goes as JSON: logs have integers that MessagePack cannot hold."""
+        meta = msgspec.json.encode(entry.rollout.source_meta)
+        rollout = msgspec.structs.replace(entry.rollout, source_meta=_NO_META)
+        rest = self._encode(msgspec.structs.replace(entry, rollout=rollout))
+        self.bytes_total += self._file.write(b"".join((_LENGTHS.pack(len(meta), len(rest)), meta, rest)))
 
     def __iter__(self) -> Iterator[Entry]:
         self._file.seek(0)
-        for line in self._file:
-            self.bytes_done += len(line)
-            yield self._decode(line)
+        while lengths := self._file.read(_LENGTHS.size):
+            meta, rest = map(self._file.read, _LENGTHS.unpack(lengths))
+            entry = self._decode(rest)
+            entry.rollout.source_meta = self._decode_meta(meta)
+            self.bytes_done += len(lengths) + len(meta) + len(rest)
+            yield entry

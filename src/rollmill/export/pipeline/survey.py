@@ -17,7 +17,7 @@ from rollmill.curate.findings import findings
 from rollmill.curate.masks import Facts, mask, verdict
 from rollmill.curate.redaction import POLICY, Redactor
 from rollmill.curate.sample import Redacted, Sample
-from rollmill.curate.samples import SeenMessages, build_sample, sample_digest
+from rollmill.curate.samples import Contents, SeenMessages, build_sample, sample_digest
 from rollmill.curate.segments import contexts, from_model
 from rollmill.curate.signals import Signals, rows_where, signals
 from rollmill.curate.splits import Groups
@@ -125,19 +125,19 @@ class Survey:
         return self.redactor.value(found), Redacted(POLICY, counts)
 
     def _cut(self, entry: Entry) -> None:
-        self._seen.next_row()
+        contents = Contents()
+        self._seen.next_row(contents)
         cut = contexts(entry.rollout, self.plan.mode, self._seen)
         self.summary.model_messages.update(copied=cut.copied, cut=cut.cut)
         entry.contexts = cut.contexts
-        known: dict[int, bytes] = {}
-        entry.drops = [self._drop(sample, known) for sample in samples(entry, self.plan)]
+        entry.drops = [self._drop(sample, contents) for sample in samples(entry, self.plan)]
 
-    def _drop(self, sample: Sample, known: dict[int, bytes]) -> str:
+    def _drop(self, sample: Sample, contents: Contents) -> str:
         """Why the sample is not written; an empty text when it is, as far as is known yet."""
         self.summary.samples += 1
         if not sample.targets:
             return ALL_MASKED
-        if (digest := sample_digest(sample.turns, known)) in self._digests:
+        if (digest := sample_digest(sample.turns, contents)) in self._digests:
             return DUPLICATE
         self._digests.add(digest)
         self.projection.survey(sample)
