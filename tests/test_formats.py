@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,16 @@ def test_origin_and_licence_are_told(situation: Path) -> None:
     origin = (situation / "ORIGIN").read_text(encoding="utf-8").lower()
     assert "licence" in origin or "license" in origin
     assert "source" in origin or "built" in origin
+
+
+@pytest.mark.parametrize("situation", golden.situations(), ids=golden.name)
+def test_a_file_leaves_no_cycles(situation: Path) -> None:
+    """What was read goes when nobody needs it any more, for while much is read the garbage collector is off."""
+    golden.read(situation)
+    gc.collect()
+    gc.disable()
+    try:
+        golden.read(situation)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

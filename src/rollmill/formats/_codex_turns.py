@@ -73,24 +73,6 @@ class Turns:
         self.total: Tokens | None = None
         self.spawns: set[str] = set()
         self.kept: list[tuple[Message, list[Message], bool]] = []
-        self.handlers: dict[str, Callable[[Record, Item], None]] = {
-            "message": self._message,
-            "reasoning": self._reasoning,
-            "function_call": self._function_call,
-            "custom_tool_call": self._custom_tool_call,
-            "local_shell_call": self._local_shell_call,
-            "web_search_call": self._web_search_call,
-            "tool_search_call": self._tool_search_call,
-            "image_generation_call": self._image_generation_call,
-            "function_call_output": self._output,
-            "custom_tool_call_output": self._output,
-            "local_shell_call_output": self._output,
-            "tool_search_output": self._tool_search_output,
-            "agent_message": self._inter_agent_message,
-            "compaction": self._compaction_item,
-            "compaction_summary": self._compaction_item,
-            "context_compaction": self._compaction_item,
-        }
 
     # What the thread's reader calls
 
@@ -100,12 +82,12 @@ class Turns:
 
     def take_item(self, record: Record, item: Item) -> bool:
         """Take a response item; False when it becomes no message."""
-        handler = self.handlers.get(item.type or "")
+        handler = HANDLERS.get(item.type or "")
         if handler is None:
             if item.type or not item.role:
                 return False
-            handler = self._chat_message
-        handler(record, item)
+            handler = Turns._chat_message
+        handler(self, record, item)
         return True
 
     def replayed(self, record: Record, item: Item) -> None:
@@ -451,6 +433,28 @@ class Turns:
         fate = record.fate
         self._add(Message(role, without_empty(content), extra=extra), record)
         record.fate = fate
+
+
+HANDLERS: dict[str, Callable[[Turns, Record, Item], None]] = {
+    "message": Turns._message,
+    "reasoning": Turns._reasoning,
+    "function_call": Turns._function_call,
+    "custom_tool_call": Turns._custom_tool_call,
+    "local_shell_call": Turns._local_shell_call,
+    "web_search_call": Turns._web_search_call,
+    "tool_search_call": Turns._tool_search_call,
+    "image_generation_call": Turns._image_generation_call,
+    "function_call_output": Turns._output,
+    "custom_tool_call_output": Turns._output,
+    "local_shell_call_output": Turns._output,
+    "tool_search_output": Turns._tool_search_output,
+    "agent_message": Turns._inter_agent_message,
+    "compaction": Turns._compaction_item,
+    "compaction_summary": Turns._compaction_item,
+    "context_compaction": Turns._compaction_item,
+}
+"""What takes an item of each type. Functions of the class, for bound ones in an instance would be a cycle, and a file's
+records would stay in memory until the garbage collector comes by."""
 
 
 def _is_prompt(message: Message) -> bool:

@@ -31,7 +31,7 @@ from rollmill.formats._codex_records import (
     ResponseItemLine,
     decode_usual,
 )
-from rollmill.formats._codex_turns import Turns
+from rollmill.formats._codex_turns import HANDLERS, Turns
 from rollmill.formats._conversation import spell_out_markers, sum_up
 from rollmill.formats._jsonl import Log, read_log
 from rollmill.formats._times import span
@@ -175,7 +175,7 @@ class _Thread:
     def _take(self, record: Record) -> None:
         item = record.payload or record
         if isinstance(record, ResponseItemLine) and not self.replayed:
-            self.turns.handlers[item.type or ""](record, item)
+            HANDLERS[item.type or ""](self.turns, record, item)
         elif self.replayed and record.line in self.replayed and record is not self.header:
             record.fate = "replayed"
             self.turns.replayed(record, item)
