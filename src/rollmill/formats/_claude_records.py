@@ -44,6 +44,13 @@ class ContentBlock(Struct, gc=False):
     is_error: bool | None = None
     source: Source | None = None
 
+    def __post_init__(self) -> None:
+        # What stays undecoded would keep in memory all the bytes that were read with it.
+        if self.input:
+            self.input = self.input.copy()
+        if self.signature:
+            self.signature = self.signature.copy()
+
 
 class ApiMessage(Struct, gc=False):
     model: str | None = None
@@ -115,12 +122,20 @@ class Record(Struct, gc=False):
     line: int = private_field(0, "line")
     fate: str = private_field("", "fate")
     is_conversation: bool = private_field(False, "turn")
-    """Whether the record is a turn, as opposed to bookkeeping between the turns; set by ``look``."""
+    """Whether the record is a turn, as opposed to bookkeeping between the turns."""
+    message_key: str = private_field("", "key")
+    """What the lines of one API message share; set once the record is sure to have a uuid."""
 
-    def look(self) -> None:
-        """See once whether the record is a turn of the conversation."""
+    def __post_init__(self) -> None:
         has_message = self.message is not None and self.type in ("user", "assistant")
         self.is_conversation = has_message or self.is_queued_prompt
+        if type(self.toolUseResult) is list or type(self.data) is list:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget lists that nobody looks at: their undecoded items keep all the bytes that were read with them."""
+        self.toolUseResult = None if isinstance(self.toolUseResult, list) else self.toolUseResult
+        self.data = None if isinstance(self.data, list) else self.data
 
     @property
     def is_queued_prompt(self) -> bool:
@@ -147,16 +162,12 @@ class Record(Struct, gc=False):
         blocks = self.blocks()
         return self.type == "user" and bool(blocks) and all(block.type == "tool_result" for block in blocks)
 
-    @property
-    def message_key(self) -> str:
-        """What the lines of one API message share."""
-        return (self.message.id if self.message else None) or self.uuid or f"line:{self.line}"
-
     def blocks(self) -> list[ContentBlock]:
         """The content as blocks; a plain string is one text block."""
-        content = self.attachment.prompt if self.is_queued_prompt and self.attachment else None
         if self.message is not None:
             content = self.message.content
+        else:
+            content = self.attachment.prompt if self.is_queued_prompt and self.attachment else None
         if isinstance(content, str):
             return [ContentBlock("text", content)]
         return content or []

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from rollmill.formats import RolloutFile
 from rollmill.formats._codex_records import Record
-from rollmill.formats._jsonl import line_chunks
+from rollmill.formats._jsonl import blocks
 from rollmill.media import NoStore
 
 LOOKED_THROUGH = 20
@@ -124,8 +124,8 @@ def _log_of(file: RolloutFile, thread: str) -> Path | None:
 
 def _lines(path: Path) -> Iterator[Line]:
     """Every readable record, images taken out."""
-    for first, lines, _, _ in line_chunks(path, NoStore()):
-        for number, text in enumerate(lines, first):
+    for block in blocks(path, NoStore()):
+        for number, text in enumerate(block.lines(), block.first):
             try:
                 value = json.loads(text)
             except (ValueError, RecursionError):

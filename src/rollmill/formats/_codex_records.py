@@ -8,7 +8,6 @@ Logs of before September 2025 have the items bare, without the envelope; older o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
@@ -163,7 +162,7 @@ class ReasoningItem(Struct, gc=False, tag_field="type", tag="reasoning"):
     type: ClassVar[str] = "reasoning"
     summary: list[Part] | None = None
     content: list[Part] | None = None
-    encrypted_content: Raw = Raw(b"")
+    encrypted_content: str | None = None
     id: str | None = None
 
 
@@ -198,37 +197,25 @@ class CustomToolCallOutputItem(Struct, gc=False, tag_field="type", tag="custom_t
     id: str | None = None
 
 
-class TokenCountEvent(Struct, gc=False, tag_field="type", tag="token_count"):
-    type: ClassVar[str] = "token_count"
-    info: TokenInfo | None = None
+class Event(Struct, gc=False):
+    """Any event; the fields are few, so the types need no structs of their own."""
 
-
-class AgentMessageEvent(Struct, gc=False, tag_field="type", tag="agent_message"):
-    type: ClassVar[str] = "agent_message"
+    type: str | None = None
     message: str | None = None
     phase: str | None = None
-
-
-class UserMessageEvent(Struct, gc=False, tag_field="type", tag="user_message"):
-    type: ClassVar[str] = "user_message"
-    message: str | None = None
-
-
-class AgentReasoningEvent(Struct, gc=False, tag_field="type", tag="agent_reasoning"):
-    type: ClassVar[str] = "agent_reasoning"
     text: str | None = None
+    info: TokenInfo | None = None
+    num_turns: int | None = None
+    thread_name: str | None = None
+    item: TurnItem | None = None
+    call_id: str | None = None
+    new_thread_id: str | None = None
 
 
-class TaskStartedEvent(Struct, gc=False, tag_field="type", tag="task_started"):
-    type: ClassVar[str] = "task_started"
-
-
-class TaskCompleteEvent(Struct, gc=False, tag_field="type", tag="task_complete"):
-    type: ClassVar[str] = "task_complete"
-
-
-class ExecCommandEndEvent(Struct, gc=False, tag_field="type", tag="exec_command_end"):
-    type: ClassVar[str] = "exec_command_end"
+class TurnContext(Struct, gc=False):
+    type: ClassVar[None] = None
+    role: ClassVar[None] = None
+    model: str | None = None
 
 
 UsualItem = (
@@ -238,15 +225,6 @@ UsualItem = (
     | FunctionCallOutputItem
     | CustomToolCallItem
     | CustomToolCallOutputItem
-)
-UsualEvent = (
-    TokenCountEvent
-    | AgentMessageEvent
-    | UserMessageEvent
-    | AgentReasoningEvent
-    | TaskStartedEvent
-    | TaskCompleteEvent
-    | ExecCommandEndEvent
 )
 
 
@@ -260,14 +238,30 @@ class ResponseItemLine(Struct, gc=False, kw_only=True, tag_field="type", tag="re
 
 class EventLine(Struct, gc=False, kw_only=True, tag_field="type", tag="event_msg"):
     timestamp: str | None = None
-    payload: UsualEvent
+    payload: Event
     line: int = private_field(0, "line")
     fate: str = private_field("metadata", "fate")
     type: ClassVar[str] = "event_msg"
 
 
-decode_usual: Callable[[bytes], Any] = msgspec.json.Decoder(ResponseItemLine | EventLine).decode
-"""A ``ResponseItemLine`` or ``EventLine``, used like a ``Record``. Raises what msgspec raises for any other line."""
+class TurnContextLine(Struct, gc=False, kw_only=True, tag_field="type", tag="turn_context"):
+    timestamp: str | None = None
+    payload: TurnContext
+    line: int = private_field(0, "line")
+    fate: str = private_field("metadata", "fate")
+    type: ClassVar[str] = "turn_context"
+
+
+class SessionMetaLine(Struct, gc=False, kw_only=True, tag_field="type", tag="session_meta"):
+    timestamp: str | None = None
+    payload: Item
+    line: int = private_field(0, "line")
+    fate: str = private_field("metadata", "fate")
+    type: ClassVar[str] = "session_meta"
+
+
+USUAL = msgspec.json.Decoder(ResponseItemLine | EventLine | TurnContextLine | SessionMetaLine)
+"""A usual line, used like a ``Record``. Raises what msgspec raises for any other line."""
 
 
 def json_source(value: Raw | str | None) -> str:
@@ -280,8 +274,10 @@ def json_source(value: Raw | str | None) -> str:
     return "{}" if source in (b"", b"null") else source.decode("utf-8", "replace")
 
 
-def is_encrypted(content: Raw) -> bool:
+def is_encrypted(content: Raw | str | None) -> bool:
     """Whether there is any ciphertext in an ``encrypted_content`` field."""
+    if content is None or isinstance(content, str):
+        return bool(content)
     return len(content) > len(b'""') and bytes(content) != b"null"
 
 

@@ -17,6 +17,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from operator import sub
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Generic, Protocol, TypeVar
 
@@ -27,7 +28,10 @@ from rollmill.formats._lift import Lifter, LongLine
 from rollmill.media import MediaStore
 from rollmill.rollout import Fidelity, Records
 
-CHUNK = 1 << 20
+CHUNK = 1 << 17
+"""So many bytes are read, split and decoded before the next: few enough to stay in the processor's cache."""
+LONG_LINE = 1 << 20
+"""A line that has not ended by here goes piece by piece through the search for media."""
 MAX_UNREADABLE_LINES = 100
 LIFT_FROM = 1 << 16
 """Lines from this length on are searched for base64 media before they are decoded, …"""
@@ -81,25 +85,96 @@ class Log(Generic[T]):
         )
 
 
+@dataclass
+class Block:
+    """Neighbouring lines of a file, whole but perhaps the last of all. ``first`` is the number of the first line;
+    ``lifted`` says whether base64 media were taken out of long lines (``_lift``), so that memory follows the text of a
+    line, not its images."""
+
+    first: int
+    data: bytes
+    lifted: bool = False
+    ends: list[int] = field(init=False)
+    """Where the line breaks are."""
+
+    def __post_init__(self) -> None:
+        find, self.ends = self.data.find, []
+        end = find(b"\n")
+        while end >= 0:
+            self.ends.append(end)
+            end = find(b"\n", end + 1)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a newline ends the last line."""
+        return self.data.endswith(b"\n")
+
+    def lines(self) -> list[bytes]:
+        return self.data.removesuffix(b"\n").split(b"\n")
+
+    def is_an_object_a_line(self) -> bool:
+        """Whether each line begins and ends as a JSON object does. A JSON text has no line break in a string, and none
+        between ``}`` and ``{`` inside a value: so if all of it can be read and has as many values as lines, each line
+        is one value."""
+        data, ends = self.data, self.ends
+        return (
+            data.startswith(b"{")
+            and data.endswith(b"}\n")
+            and all(data[end - 1 : end + 2] == b"}\n{" for end in ends[:-1])
+        )
+
+
+TRIES = 3
+
+
 def read_log(
-    path: Path, decoder: msgspec.json.Decoder[T], media: MediaStore, usual: Callable[[bytes], T] | None = None
+    path: Path,
+    decoder: msgspec.json.Decoder[T],
+    media: MediaStore,
+    usual: msgspec.json.Decoder[Any] | None = None,
 ) -> Log[T]:
     """Every record of a JSONL file. Raises ``OSError`` when it cannot be opened or read, ``UnreadableFile`` when it
     is compressed and not readable at all. ``usual`` decodes usual records quicker and refuses the others."""
     log: Log[T] = Log()
-    decode, append = usual or decoder.decode, log.records.append
-    for first, lines, ended, lifted in line_chunks(path, media):
-        log.lifted = log.lifted or lifted
-        for number, line in enumerate(lines, first):
-            try:
-                record = decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                last = not ended and number == first + len(lines) - 1
-                _salvage(log, line, number, decoder, last)
-            else:
-                record.line = number
-                append(record)
+    tries = TRIES
+    for block in blocks(path, media):
+        log.lifted = log.lifted or block.lifted
+        records = _all_at_once(block, usual or decoder) if tries else None
+        if records is not None:
+            log.records += records
+        else:
+            tries -= tries > 0
+            _one_by_one(log, block, decoder, usual or decoder)
     return log
+
+
+def _all_at_once(block: Block, decoder: msgspec.json.Decoder[T]) -> list[T] | None:
+    """The records of a block with one on each line, which is quicker than line by line; None of any other block."""
+    if not block.is_an_object_a_line():
+        return None
+    try:
+        records = decoder.decode_lines(block.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(records) != len(block.ends):
+        return None
+    for number, record in enumerate(records, block.first):
+        record.line = number
+    return records
+
+
+def _one_by_one(log: Log[T], block: Block, decoder: msgspec.json.Decoder[T], usual: msgspec.json.Decoder[Any]) -> None:
+    decode, append = usual.decode, log.records.append
+    lines = block.lines()
+    for number, line in enumerate(lines, block.first):
+        try:
+            record = decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            last = not block.ended and number == block.first + len(lines) - 1
+            _salvage(log, line, number, decoder, last)
+        else:
+            record.line = number
+            append(record)
 
 
 def open_bytes(path: Path) -> BinaryIO:
@@ -112,10 +187,8 @@ def open_bytes(path: Path) -> BinaryIO:
     return zstandard.ZstdDecompressor().stream_reader(file, closefd=True, read_across_frames=True)
 
 
-def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes], bool, bool]]:
-    """``(number of the first line, lines, ended, lifted)`` by chunks of a megabyte. ``ended`` is False on the last
-    chunk when no newline ends it; ``lifted`` says whether base64 media were taken out of long lines (``_lift``), so
-    that memory follows the text of a line, not its images."""
+def blocks(path: Path, media: MediaStore) -> Iterator[Block]:
+    """All lines of a file in order, about a hundred kilobytes at a time."""
     size = path.stat().st_size
     lift_from = LIFT_FROM_IN_BIG_FILES if size > BIG_FILE else LIFT_FROM
     lifter = Lifter(media)
@@ -126,25 +199,32 @@ def line_chunks(path: Path, media: MediaStore) -> Iterator[tuple[int, list[bytes
             long_line.feed(head)
             if not newline:
                 continue
-            yield number, [long_line.finish()], True, long_line.lifted
+            yield Block(number, long_line.finish() + newline, long_line.lifted)
             number, long_line = number + 1, None
-        lines = chunk.split(b"\n")
-        lines[0] = rest + lines[0]
-        rest = lines.pop()
-        if lines:
-            if max(map(len, lines)) > lift_from:
-                light = [lifter.lift(line) if len(line) > lift_from else line for line in lines]
-                yield number, light, True, any(a is not b for a, b in zip(light, lines, strict=True))
-            else:
-                yield number, lines, True, False
-            number += len(lines)
-        if len(rest) > CHUNK:
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            block = Block(number, rest + chunk[:end])
+            number, rest = number + len(block.ends), chunk[end:]
+            yield _without_media(block, lifter, lift_from)
+        else:
+            rest += chunk
+        if len(rest) > LONG_LINE:
             long_line, rest = LongLine(lifter, rest), b""
     if long_line is not None:
-        yield number, [long_line.finish()], False, long_line.lifted
+        yield Block(number, long_line.finish(), long_line.lifted)
     elif rest:
-        light_rest = lifter.lift(rest) if len(rest) > lift_from else rest
-        yield number, [light_rest], False, light_rest is not rest
+        yield _without_media(Block(number, rest), lifter, lift_from)
+
+
+def _without_media(block: Block, lifter: Lifter, lift_from: int) -> Block:
+    """The block with the media of its long lines lifted; the block itself when there are none."""
+    if len(block.data) <= lift_from or max(map(sub, [*block.ends, len(block.data)], [-1, *block.ends])) <= lift_from:
+        return block
+    lines = block.lines()
+    light = [lifter.lift(line) if len(line) > lift_from else line for line in lines]
+    if all(a is b for a, b in zip(light, lines, strict=True)):
+        return block
+    return Block(block.first, b"\n".join(light) + b"\n" * block.ended, lifted=True)
 
 
 def _chunks(path: Path, chunk_size: int) -> Iterator[bytes]:
@@ -304,7 +384,8 @@ def source_objects(path: Path, numbers: set[int], media: MediaStore) -> dict[int
     """The JSON values on the given lines, as plain Python: for the rare record of which more is needed than the
     typed decoder keeps. Reads the file once more."""
     found: dict[int, list[Any]] = {}
-    for first, lines, _, _ in line_chunks(path, media):
+    for block in blocks(path, media):
+        first, lines = block.first, block.lines()
         for number in sorted(n for n in numbers if first <= n < first + len(lines)):
             text = _LONE_SURROGATE.sub(r"\1\\ufffd", _text(Log(), lines[number - first]))
             found[number] = list(_values(text))

@@ -22,7 +22,7 @@ from rollmill.errors import UnreadableFile
 from rollmill.formats import FormatDefaults, RolloutFile
 from rollmill.formats._chat import BadRow
 from rollmill.formats._chat_rows import Row, readable
-from rollmill.formats._jsonl import line_chunks
+from rollmill.formats._jsonl import blocks
 from rollmill.formats._lift import Lifter
 from rollmill.formats._raw_json import NOT_JSON, items, type_of
 from rollmill.media import MediaStore, NoStore
@@ -101,8 +101,8 @@ def _sources(file: RolloutFile, media: MediaStore) -> Iterator[tuple[int, bytes,
         if (rows := _document_rows(data)) is not None:
             yield from rows
             return
-    for first, lines, *_ in line_chunks(file.path, media):
-        for number, line in enumerate(lines, first):
+    for block in blocks(file.path, media):
+        for number, line in enumerate(block.lines(), block.first):
             row = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if row.strip():
                 yield number, row, 0

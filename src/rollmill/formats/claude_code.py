@@ -120,8 +120,8 @@ class _Session:
         counts.total = len(records) + counts.unknown + counts.unreadable
         for record in records:
             if record.type in TREE_TYPES and (record.message is not None or record.type not in ("user", "assistant")):
-                record.look()
                 uuid = record.uuid = record.uuid or _stand_in(record, at)
+                record.message_key = (record.message.id if record.message is not None else None) or uuid
                 if (first := at.get(uuid)) is None:
                     at[uuid] = len(tree)
                     tree.append(record)

@@ -25,11 +25,11 @@ from rollmill.formats._codex_origin import Said, Texts
 from rollmill.formats._codex_records import (
     ENVELOPES,
     ITEM_TYPES,
+    USUAL,
     Item,
     Part,
     Record,
     ResponseItemLine,
-    decode_usual,
 )
 from rollmill.formats._codex_turns import HANDLERS, Turns
 from rollmill.formats._conversation import spell_out_markers, sum_up
@@ -79,11 +79,7 @@ def parse_file(file: RolloutFile) -> list[Rollout]:
     """The one row of a rollout file; none, and the reason in ``file.skip``, when nobody said anything in it.
 
     Raises ``OSError``, and ``UnreadableFile`` when the file is no rollout, not JSON or not decompressible at all."""
-    log = (
-        read_document(file)
-        if file.path.name.endswith(".json")
-        else read_log(file.path, _decoder, file.media, decode_usual)
-    )
+    log = read_document(file) if file.path.name.endswith(".json") else read_log(file.path, _decoder, file.media, USUAL)
     return _Thread(file, log).rollouts()
 
 

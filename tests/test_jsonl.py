@@ -1,0 +1,108 @@
+"""Bytes to numbered records: a block of lines at once gives what line by line gives."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollmill.formats import _jsonl
+from rollmill.formats._claude_records import Record
+from rollmill.formats._jsonl import Block, Log, blocks, read_log
+from rollmill.media import NoStore
+from tests.writers import examples
+
+
+class Numbered(msgspec.Struct):
+    a: Any = None
+    line: int = _jsonl.private_field(0, "line")
+
+
+DECODER = msgspec.json.Decoder(Numbered)
+_PIECES = [
+    '{"a":1}',
+    '{"a":"}\\n{"}',
+    '{"x":{"a":[{}]}}',
+    '{"a":"é \\ud83d\\ude00"}',
+    '{"a":',
+    '{"a":"',
+    '"}',
+    "}",
+    "{",
+    "[1]",
+    "\n",
+    "\r\n",
+    " ",
+    "\ufeff",
+    "\0",
+    "\\",
+]
+
+
+def line_by_line(data: bytes) -> Log[Numbered]:
+    log: Log[Numbered] = Log()
+    ended = data.endswith(b"\n")
+    lines = data.removesuffix(b"\n").split(b"\n")
+    for number, line in enumerate(lines, 1):
+        at_end = number == len(lines) and not ended
+        _jsonl._one_by_one(log, Block(number, line + b"\n" * (not at_end)), DECODER, DECODER)
+    return log
+
+
+@examples(300)
+@given(pieces=st.lists(st.sampled_from([*_PIECES, "\n", '{"a":1}\n']), min_size=1, max_size=40))
+def test_at_once_is_as_line_by_line(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
+    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    path.write_bytes("".join(pieces).encode())
+    assert read_log(path, DECODER, NoStore()) == line_by_line(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("data", "at_once"),
+    [
+        (b'{"a":1}\n{"a":2}\n', True),
+        (b'{"a":1}{"a":2}\n\n', False),
+        (b'{"a":1}{"a":2}\n', False),
+        (b'{"a":{}\n,"b":1}{"a":2}\n', False),
+        (b'{"a":1} \n{"a":2}\n', False),
+        (b'{"b":"}\n{"}{"a":2}\n', False),
+        (b'{"a":1}\n{"a":2}', False),
+    ],
+)
+def test_only_an_object_a_line_is_read_at_once(data: bytes, at_once: bool) -> None:
+    records = _jsonl._all_at_once(Block(1, data), DECODER)
+    assert (records is not None) is at_once
+    assert records is None or [record.line for record in records] == [1, 2]
+
+
+def test_lines_are_numbered_over_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"".join(b'{"a":%d}\n' % n for n in range(1, 200)) + b'{"a":200}')
+    monkeypatch.setattr(_jsonl, "CHUNK", 64)
+    found = list(blocks(path, NoStore()))
+    assert len(found) > 10 and b"".join(block.data for block in found) == path.read_bytes()
+    assert [(record.a, record.line) for record in read_log(path, DECODER, NoStore()).records] == [
+        (n, n) for n in range(1, 201)
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"assistant","uuid":"u","message":{"content":[{"type":"tool_use","id":"t","input":{"a":1}}]}}',
+        b'{"type":"assistant","uuid":"u","message":{"content":[{"type":"thinking","thinking":"","signature":"abc"}]}}',
+        b'{"type":"user","uuid":"u","message":{"content":[]},"toolUseResult":[{"type":"text"}]}',
+        b'{"type":"progress","uuid":"u","data":[1]}',
+    ],
+)
+def test_a_claude_record_keeps_no_bytes_around_it(line: bytes) -> None:
+    block = Block(1, line + b"\n")
+    users = sys.getrefcount(block.data)
+    records = _jsonl._all_at_once(block, msgspec.json.Decoder(Record))
+    still = sys.getrefcount(block.data)
+    assert records is not None and still == users
