@@ -45,11 +45,31 @@ class Thread:
         went on from the same turn."""
         last = self.records[leaves[-1]]
         if len(leaves) > 1 and (last.only_results or last.is_queued_prompt):
-            parent = self._turn_above(last)
-            for leaf in reversed(leaves[:-1]) if parent is not None else ():
-                if any(self._same_turn(record, parent) for record in self._walk(leaf).records):
+            if (parent := self._turn_above(last)) is None:
+                return leaves[-1]
+            turn = {n for n, record in enumerate(self.records) if _same_turn(record, parent)}
+            barren: set[int] = set()
+            for leaf in reversed(leaves[:-1]):
+                if self._passes(leaf, turn, barren):
                     return leaf
         return leaves[-1]
+
+    def _passes(self, leaf: int, turn: set[int], barren: set[int]) -> bool:
+        """Whether the way from a leaf to the root passes a record of ``turn``. From where it certainly does not is added
+        to ``barren``, for many leaves share most of their way."""
+        seen: set[int] = set()
+        current: int | None = leaf
+        while current is not None and current not in seen and current not in barren:
+            if current in turn:
+                return True
+            seen.add(current)
+            record = self.records[current]
+            parent = record.parentUuid or record.logicalParentUuid
+            current = self.position.get(parent) if parent else None
+            if current is None and (parent or _continues(record)):
+                return any(self._index(passed) in turn for passed in self._walk(leaf).records)
+        barren |= seen
+        return False
 
     def _turn_above(self, record: Record) -> Record | None:
         """The nearest turn among a record's ancestors."""
@@ -61,12 +81,6 @@ class Thread:
             if record.is_conversation:
                 return record
         return None
-
-    @staticmethod
-    def _same_turn(record: Record, other: Record | None) -> bool:
-        return record is other or (
-            other is not None and record.type == other.type == "assistant" and record.message_key == other.message_key
-        )
 
     def abandoned_branches(self, live: Branch) -> list[Branch]:
         """The branches that were given up, in file order of their leaves; each abandoned record is on one of them."""
@@ -154,6 +168,10 @@ class Thread:
             after = next((n for n, record in enumerate(path) if self._index(record) > at), len(path))
             path = [*path[:after], prompt, *path[after:]]
         return path
+
+
+def _same_turn(record: Record, other: Record) -> bool:
+    return record is other or (record.type == other.type == "assistant" and record.message_key == other.message_key)
 
 
 def _continues(record: Record) -> bool:
