@@ -154,9 +154,10 @@ class Thread:
             return path
         keys = {record.message_key for record in path if record.type == "assistant"}
         lines = [r for r in off_path if r.type == "assistant" and r.message_key in keys]
-        calls = {b.id for r in (*path, *lines) if r.type == "assistant" for b in r.blocks() if b.type == "tool_use"}
+        asked = {block.tool_use_id for record in off_path if record.type == "user" for block in _results(record)}
+        calls = _calls([*path, *lines], asked) if asked else {}
         results = [r for r in off_path if r.type == "user" and any(b.tool_use_id in calls for b in _results(r))]
-        path = _inserted(path, lines, results) if lines or results else path
+        path = _inserted(path, lines, results, calls) if lines or results else path
         turns = {id(record) for record in path}
         queued = [r for r in off_path if r.is_queued_prompt and id(self._turn_above(r)) in turns]
         return self._with_queued(path, queued) if queued else path
@@ -188,21 +189,40 @@ def _results(record: Record) -> list[ContentBlock]:
     return [block for block in record.blocks() if block.type == "tool_result"]
 
 
-def _inserted(path: list[Record], lines: list[Record], results: list[Record]) -> list[Record]:
+def _calls(records: list[Record], asked: set[str | None]) -> dict[str | None, str]:
+    """The message of each call with one of the ids."""
+    return {
+        block.id: record.message_key
+        for record in records
+        if record.type == "assistant"
+        for block in record.blocks()
+        if block.id in asked and block.type == "tool_use"
+    }
+
+
+def _inserted(
+    path: list[Record], lines: list[Record], results: list[Record], calls: dict[str | None, str]
+) -> list[Record]:
     """``lines`` behind the last line of their message, ``results`` behind the line with their call; results of calls
     that the path answers itself come last of all, as repetitions."""
     behind: dict[int, list[Record]] = {}
     by_key = {record.message_key: record for record in path if record.type == "assistant"}
     for line in lines:
         behind.setdefault(id(by_key[line.message_key]), []).append(line)
-    answered = {block.tool_use_id for record in path if record.type == "user" for block in _results(record)}
-    repeated = [r for r in results if r.only_results and all(b.tool_use_id in answered for b in _results(r))]
-    by_call = {b.id: by_key[r.message_key] for r in (*path, *lines) if r.type == "assistant" for b in r.blocks()}
+    answered = {
+        block.tool_use_id
+        for record in (path if results else ())
+        if record.type == "user"
+        for block in _results(record)
+    }
+    repeated = []
     for result in results:
-        if any(result is other for other in repeated):
-            continue
-        owner = next(by_call[b.tool_use_id] for b in _results(result) if b.tool_use_id in by_call)
-        behind.setdefault(id(owner), []).append(result)
+        called = [block.tool_use_id for block in _results(result)]
+        if result.only_results and answered.issuperset(called):
+            repeated.append(result)
+        else:
+            owner = by_key[next(calls[call] for call in called if call in calls)]
+            behind.setdefault(id(owner), []).append(result)
     return [*(record for step in path for record in (step, *behind.get(id(step), ()))), *repeated]
 
 
