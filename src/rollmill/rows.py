@@ -103,8 +103,9 @@ def batches(
         waiting.append(rollout)
         size += text_size(rollout)
         if size >= max_bytes or len(waiting) == max_rows:
-            yield record_batch(waiting)
+            batch = record_batch(waiting)
             waiting, size = [], 0
+            yield batch
     if waiting:
         yield record_batch(waiting)
 

@@ -48,8 +48,9 @@ def usage_of(record: Record) -> Usage | None:
     if record.message is None or (stated := record.message.usage) is None:
         return None
     inputs = (stated.input_tokens, stated.cache_creation_input_tokens, stated.cache_read_input_tokens)
+    known = [figure for figure in inputs if figure is not None]
     return Usage(
-        input_tokens=sum(n or 0 for n in inputs) if any(n is not None for n in inputs) else None,
+        input_tokens=sum(known) if known else None,
         cache_read_tokens=stated.cache_read_input_tokens,
         cache_write_tokens=stated.cache_creation_input_tokens,
         output_tokens=stated.output_tokens,
@@ -58,7 +59,7 @@ def usage_of(record: Record) -> Usage | None:
 
 def call_id(record: Record, position: int) -> str:
     """The id a call without one gets: its line, and its number when the line has several."""
-    before = sum(_is_nameless_call(block) for block in record.blocks()[:position])
+    before = sum(_is_nameless_call(block) for block in record.blocks[:position])
     return f"line:{record.line}:{before + 1}" if before else f"line:{record.line}"
 
 
@@ -132,8 +133,8 @@ class _Builder:
             record.fate = "metadata"
             self.conversation.api_errors += bool(record.isApiErrorMessage)
             return
-        for position, block in enumerate(record.blocks()):
-            if block.id is None and _is_nameless_call(block):
+        for position, block in enumerate(record.blocks):
+            if block.type == "tool_use" and block.id is None:
                 self.nameless_calls.append(call_id(record, position))
         key = record.message_key
         if (lines := self.lines.get(key)) is not None:
@@ -167,7 +168,7 @@ class _Builder:
     # Users: results first, then what else the record says
 
     def _user(self, record: Record) -> None:
-        blocks = record.blocks()
+        blocks = record.blocks
         if len(blocks) == 1 and blocks[0].type == "tool_result":
             self._add(self._result(blocks[0], record), record)
             return
@@ -200,13 +201,13 @@ class _Builder:
         self.results.append((message, record))
         return message
 
-    def _prompts(self, record: Record, blocks: list[ContentBlock]) -> list[Message]:
+    def _prompts(self, record: Record, blocks: Sequence[ContentBlock]) -> list[Message]:
         """One message, or several when only some of the blocks are injected text."""
         flagged = record.isCompactSummary or record.isMeta
         groups = [blocks] if flagged or len(blocks) < 2 else by_origin(blocks)
         return [self._prompt(record, group) for group in groups]
 
-    def _prompt(self, record: Record, blocks: list[ContentBlock]) -> Message:
+    def _prompt(self, record: Record, blocks: Sequence[ContentBlock]) -> Message:
         origin, kind = self._origin(record, _opening(blocks))
         if kind == "compact_summary":
             self._compaction()
@@ -216,7 +217,9 @@ class _Builder:
         known = known_opening(text)
         return known is not None and known[0] == "harness"
 
-    def _user_message(self, record: Record, blocks: list[ContentBlock], origin: Origin, kind: str | None) -> Message:
+    def _user_message(
+        self, record: Record, blocks: Sequence[ContentBlock], origin: Origin, kind: str | None
+    ) -> Message:
         extra = Extra(
             id=_own_id(record.uuid),
             origin=origin,
@@ -225,7 +228,7 @@ class _Builder:
             line=record.line,
             segment=self.segment,
         )
-        positions = {id(block): n for n, block in enumerate(record.blocks())}
+        positions = {id(block): n for n, block in enumerate(record.blocks)}
         content = [self.blocks.of(block, record, positions.get(id(block), 0)) for block in blocks]
         return Message("user", [block for block in content if block.text != "" or block.type != "text"], extra=extra)
 
@@ -234,10 +237,10 @@ class _Builder:
             record.fate = "duplicate"
             return
         notification = record.attachment is not None and record.attachment.commandMode == "task-notification"
-        if notification or _opening(record.blocks()).startswith("<task-notification>"):
-            message = self._user_message(record, record.blocks(), "harness", "task_notification")
+        if notification or _opening(record.blocks).startswith("<task-notification>"):
+            message = self._user_message(record, record.blocks, "harness", "task_notification")
         else:
-            message = self._user_message(record, record.blocks(), "human", "queued")
+            message = self._user_message(record, record.blocks, "human", "queued")
         self._add(message, record)
 
     def _origin(self, record: Record, text: str) -> tuple[Origin, str | None]:
@@ -275,7 +278,7 @@ class _AssistantContent:
         """Add the line's blocks and say its class: ``used`` when a message of its own begins in it, ``merged`` when
         it adds to this one, ``duplicate`` when it says nothing new."""
         before, messages = len(self.order), len(self.builder.messages)
-        for position, block in enumerate(record.blocks()):
+        for position, block in enumerate(record.blocks):
             self._block(block, record, position)
         if len(self.builder.messages) > messages:
             return "used"
@@ -350,7 +353,7 @@ def _own_id(name: str | None) -> str | None:
     return None if name is None or name.startswith("line:") else name
 
 
-def _opening(blocks: list[ContentBlock]) -> str:
+def _opening(blocks: Sequence[ContentBlock]) -> str:
     """The text the blocks begin with, without leading white space; empty when they begin with none."""
     return next((block.text for block in blocks if block.type == "text" and block.text), "").lstrip()
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rollmill.formats._claude_records import ContentBlock
 from rollmill.rollout import Origin
 
@@ -37,7 +39,7 @@ def known_opening(text: str) -> tuple[Origin, str] | None:
     return next(((origin, kind) for opening, origin, kind in _KINDS if text.startswith(opening)), None)
 
 
-def by_origin(blocks: list[ContentBlock]) -> list[list[ContentBlock]]:
+def by_origin(blocks: Sequence[ContentBlock]) -> list[list[ContentBlock]]:
     """Neighbouring blocks of one kind together: what the harness put in front of a prompt stands apart from it.
     Images go with the prompt."""
     groups: list[tuple[tuple[str, str] | None, list[ContentBlock]]] = []

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -123,12 +124,18 @@ class Record(Struct, gc=False):
     fate: str = private_field("", "fate")
     is_conversation: bool = private_field(False, "turn")
     """Whether the record is a turn, as opposed to bookkeeping between the turns."""
+    blocks: Sequence[ContentBlock] = private_field((), "blocks")
+    """The content as blocks; a plain string is one text block."""
     message_key: str = private_field("", "key")
     """What the lines of one API message share; set once the record is sure to have a uuid."""
 
     def __post_init__(self) -> None:
-        has_message = self.message is not None and self.type in ("user", "assistant")
-        self.is_conversation = has_message or self.is_queued_prompt
+        if (message := self.message) is not None:
+            self.is_conversation = self.type in ("user", "assistant") or self.is_queued_prompt
+            self.blocks = _blocks(message.content)
+        elif self.is_queued_prompt and self.attachment is not None:
+            self.is_conversation = True
+            self.blocks = _blocks(self.attachment.prompt)
         if type(self.toolUseResult) is list or type(self.data) is list:
             self._let_go()
 
@@ -159,18 +166,11 @@ class Record(Struct, gc=False):
     @property
     def only_results(self) -> bool:
         """Whether a user record carries tool results and nothing else."""
-        blocks = self.blocks()
-        return self.type == "user" and bool(blocks) and all(block.type == "tool_result" for block in blocks)
+        return self.type == "user" and bool(self.blocks) and all(block.type == "tool_result" for block in self.blocks)
 
-    def blocks(self) -> list[ContentBlock]:
-        """The content as blocks; a plain string is one text block."""
-        if self.message is not None:
-            content = self.message.content
-        else:
-            content = self.attachment.prompt if self.is_queued_prompt and self.attachment else None
-        if isinstance(content, str):
-            return [ContentBlock("text", content)]
-        return content or []
+
+def _blocks(content: str | list[ContentBlock] | None) -> Sequence[ContentBlock]:
+    return [ContentBlock("text", content)] if isinstance(content, str) else content or ()
 
 
 TREE_TYPES = frozenset({"user", "assistant", "system", "attachment", "progress"})

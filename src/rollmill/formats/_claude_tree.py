@@ -55,8 +55,8 @@ class Thread:
         return leaves[-1]
 
     def _passes(self, leaf: int, turn: set[int], barren: set[int]) -> bool:
-        """Whether the way from a leaf to the root passes a record of ``turn``. From where it certainly does not is added
-        to ``barren``, for many leaves share most of their way."""
+        """Whether the way from a leaf to the root passes a record of ``turn``. From where it certainly does not is
+        added to ``barren``, for many leaves share most of their way."""
         seen: set[int] = set()
         current: int | None = leaf
         while current is not None and current not in seen and current not in barren:
@@ -186,7 +186,7 @@ def _compacts(record: Record) -> bool:
 
 
 def _results(record: Record) -> list[ContentBlock]:
-    return [block for block in record.blocks() if block.type == "tool_result"]
+    return [block for block in record.blocks if block.type == "tool_result"]
 
 
 def _calls(records: list[Record], asked: set[str | None]) -> dict[str | None, str]:
@@ -195,7 +195,7 @@ def _calls(records: list[Record], asked: set[str | None]) -> dict[str | None, st
         block.id: record.message_key
         for record in records
         if record.type == "assistant"
-        for block in record.blocks()
+        for block in record.blocks
         if block.id in asked and block.type == "tool_use"
     }
 
@@ -210,10 +210,7 @@ def _inserted(
     for line in lines:
         behind.setdefault(id(by_key[line.message_key]), []).append(line)
     answered = {
-        block.tool_use_id
-        for record in (path if results else ())
-        if record.type == "user"
-        for block in _results(record)
+        block.tool_use_id for record in (path if results else ()) if record.type == "user" for block in _results(record)
     }
     repeated = []
     for result in results:
