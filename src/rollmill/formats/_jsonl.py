@@ -2,9 +2,10 @@
 
     {"type":"user",…}\\n{"type":"assistant",…}{"type":"summary",…}\\n{"type":"assi
 
-The fast way is one typed msgspec decode per line. A line that refuses it is looked at closely: two records fused on
-one line, a byte-order mark, NUL padding, invalid UTF-8, a lone surrogate, a field of an unexpected type. What still
-cannot be read is counted with its line, and the rest of the file goes on.
+The fast way is one typed msgspec decode for a block of lines, where each line is sure to be one record; else one per
+line. A line that refuses it is looked at closely: two records fused on one line, a byte-order mark, NUL padding,
+invalid UTF-8, a lone surrogate, a field of an unexpected type. What still cannot be read is counted with its line, and
+the rest of the file goes on.
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ class Block:
 
 
 TRIES = 3
+"""After so many blocks that could not be decoded at once, a file is decoded line by line: each try costs time."""
 
 
 def read_log(
