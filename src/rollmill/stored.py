@@ -18,9 +18,20 @@ FIRST_LINE = 1 << 26
 
 
 def row_files(path: Path) -> list[Path]:
-    """The files of rows that ``path`` is or holds (a folder of parts); none when it is something else."""
+    """The files of rows that ``path`` is or holds (a folder of parts); none when it is something else.
+
+    Raises ``ConfigError`` for a folder in which some files are rows and others are not: read as rollouts, its rows
+    would lose all that was known of them.
+    """
     files = sorted(chain(path.glob("*.parquet"), path.glob("*.jsonl"))) if path.is_dir() else [path]
-    return files if files and all(map(_holds_rows, files)) else []
+    rows = [file for file in files if file.is_file() and _holds_rows(file)]
+    if rows and len(rows) < len(files):
+        others = [file.name for file in files if file not in rows]
+        raise ConfigError(
+            f"{path} has files of rows ({rows[0].name}) and others ({', '.join(others[:5])}); give one of them, "
+            f"or move the others away"
+        )
+    return rows
 
 
 def _holds_rows(file: Path) -> bool:
@@ -83,7 +94,7 @@ def _parquet_rows(file: Path, trace: str | None) -> Iterator[Row]:
             for row in batch.to_pylist():
                 number += 1
                 yield row, int(number * share)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise SeedReaderError(f"{file} cannot be read as Parquet: {error}") from error
 
 
@@ -108,9 +119,11 @@ def _has(line: bytes, trace: str) -> bool:
 
 def _decoded(line: bytes, file: Path, number: int) -> dict[str, Any]:
     try:
-        row: dict[str, Any] = json.loads(line)
+        row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise SeedReaderError(f"{file}, line {number} is no JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise ConfigError(f"{file}, line {number} is no row; docs/rows.md describes rows")
     return row
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollmill.curate.sample import Sample
-from rollmill.curate.samples import Contents, SeenMessages, build_sample, estimated_tokens, sample_digest
+from rollmill.curate.samples import build_sample, content_of, copy_keys, digest, estimated_tokens, sample_digest
 from rollmill.curate.segments import contexts
 from rollmill.rollout import Message, Parent, Rollout, Segment
 from tests.curate.test_segments import human, model, result, rollout, summary, system
@@ -16,13 +16,15 @@ def only(row: Rollout, mode: str = "trajectory", summaries: bool = False) -> Sam
     return build_sample(row, context, mode, "task", summaries)  # type: ignore[arg-type]
 
 
-def asked(message: Message, *before: Message) -> bool:
-    seen = SeenMessages()
-    for each in before:
-        seen.next_row(Contents())
-        seen(each)
-    seen.next_row(Contents())
-    return seen(message)
+def same(one: Message, other: Message) -> bool:
+    """Whether one is known again as a copy of the other."""
+    keys = [set(copy_keys(message, digest(content_of(message)))) for message in (one, other)]
+    return not keys[0].isdisjoint(keys[1])
+
+
+def key(sample: Sample, row: Rollout) -> bytes:
+    (context,) = contexts(row).contexts
+    return sample_digest(sample.turns, context, [digest(content_of(message)) for message in row.messages])
 
 
 def test_the_turns_and_where_they_are_from() -> None:
@@ -63,33 +65,27 @@ def test_what_a_compaction_kept_of_a_turn_is_its_text() -> None:
 
 def test_a_copy_is_known_by_its_id() -> None:
     first = model("a", id=LONG_ID, timestamp="2026-01-01T00:00:00Z")
-    resumed = model("a", id=LONG_ID, timestamp="2026-02-01T00:00:00Z")
-    assert asked(resumed, first)
-    assert not asked(model("b", id=LONG_ID), first), "another content is another message"
-    assert not asked(model("a", id="msg_another_one_long"), first)
+    assert same(model("a", id=LONG_ID, timestamp="2026-02-01T00:00:00Z"), first), "written again in a resumed session"
+    assert same(model("a and a call", id=LONG_ID, timestamp="2026-01-01T00:00:00Z"), first), "cut off in one log"
+    assert not same(model("b", id=LONG_ID, timestamp="2026-03-01T00:00:00Z"), first), "a placeholder for an id"
+    assert not same(model("a", id="msg_another_one_long"), first)
 
 
 def test_short_ids_are_unique_only_with_their_time() -> None:
     step = model("Let me look.", id="2", timestamp="2026-01-01T00:00:00Z")
-    assert asked(model("Let me look.", id="2", timestamp="2026-01-01T00:00:00Z"), step)
-    assert not asked(model("Let me look.", id="2", timestamp="2026-01-01T00:00:01Z"), step)
-    assert not asked(model("Let me look.", id="2"), model("Let me look.", id="2"))
-
-
-def test_a_message_is_no_copy_of_itself() -> None:
-    seen = SeenMessages()
-    seen.next_row(Contents())
-    message = model("a", id=LONG_ID)
-    assert not seen(message)
-    assert not seen(message), "within one row nothing is a copy"
+    assert same(model("Let me look.", id="2", timestamp="2026-01-01T00:00:00Z"), step)
+    assert not same(model("Let me look.", id="2", timestamp="2026-01-01T00:00:01Z"), step)
+    assert not same(model("Let me look.", id="2"), model("Let me look.", id="2"))
 
 
 def test_samples_that_say_and_learn_the_same() -> None:
-    one, same = only(rollout([human(), model()])), only(rollout([human(), model(line=9)], trace_id="other"))
-    assert sample_digest(one.turns, Contents()) == sample_digest(same.turns, Contents())
-    same.turns[1].weight = 0.5
-    assert sample_digest(one.turns, Contents()) != sample_digest(same.turns, Contents())
-    assert sample_digest(one.turns, Contents()) != sample_digest(only(rollout([human(), model("x")])).turns, Contents())
+    rows = [rollout([human(), model()]), rollout([human(), model(line=9)], trace_id="other")]
+    one, again = map(only, rows)
+    assert key(one, rows[0]) == key(again, rows[1])
+    again.turns[1].weight = 0.5
+    assert key(one, rows[0]) != key(again, rows[1])
+    third = rollout([human(), model("x")])
+    assert key(one, rows[0]) != key(only(third), third)
 
 
 def test_an_estimate_of_tokens() -> None:

@@ -174,6 +174,6 @@ def test_why_a_row_begins() -> None:
 
 def test_what_another_row_has_is_context() -> None:
     row = rollout([human(), model("old", id="msg_1"), human(), model("new", id="msg_2")])
-    found = contexts(row, is_copy=lambda message: message.extra.id == "msg_1")
+    found = contexts(row, is_copy=lambda index: row.messages[index].extra.id == "msg_1")
     assert shape(found) == [((0, 1, 2, 3), [3], "start")]
     assert found.copied == 1

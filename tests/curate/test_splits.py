@@ -18,7 +18,18 @@ def test_what_a_user_writes() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "train=0.9", "train=0.5,train=0.5", "train=2,test=-1", "../x=1", "train=much", "train=0.5,test=nan"]
+    "text",
+    [
+        "",
+        "train=0.9",
+        "train=0.5,train=0.5",
+        "train=2,test=-1",
+        "../x=1",
+        "train=much",
+        "train=0.5,test=nan",
+        "all=1",
+        "dropped=0.5,train=0.5",
+    ],
 )
 def test_shares_that_cannot_be(text: str) -> None:
     with pytest.raises(ConfigError, match="--split"):

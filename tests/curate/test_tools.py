@@ -44,7 +44,7 @@ def test_names_types_and_what_is_always_there() -> None:
         ("Edit", '{"path": "a", "line": 1, "all": true, "deep": {"x": 1}}'),
         ("Edit", '{"path": "b", "line": 1.5, "note": null, "lines": [1, 2]}'),
     )
-    (tool,) = inferred(row).schemas("claude_code", [])
+    (tool,) = inferred(row).schemas(calling())
     assert tool["function"] == {
         "name": "Edit",
         "description": "Edit",
@@ -64,37 +64,55 @@ def test_names_types_and_what_is_always_there() -> None:
 
 
 def test_an_argument_of_several_types() -> None:
-    (tool,) = inferred(calling(("T", '{"a": "x"}'), ("T", '{"a": [1]}'))).schemas("claude_code", [])
+    (tool,) = inferred(calling(("T", '{"a": "x"}'), ("T", '{"a": [1]}'))).schemas(calling())
     assert tool["function"]["parameters"]["properties"] == {"a": {"type": ["array", "string"], "items": {}}}
 
 
 def test_agents_do_not_share_tools_and_projects_do_not_share_servers() -> None:
     tools = inferred(calling(("Bash", "{}"), ("mcp__db__query", "{}")), calling(("shell", "{}"), kind="codex"))
-    names = [tool["function"]["name"] for tool in tools.schemas("claude_code", [])]
+    names = [tool["function"]["name"] for tool in tools.schemas(calling())]
     assert names == ["Bash"]
-    assert len(tools.schemas("claude_code", ["mcp__db__query"])) == 2
-    assert [tool["function"]["name"] for tool in tools.schemas("codex", [])] == ["shell"]
+    assert len(tools.schemas(calling(("mcp__db__query", "{}")))) == 2
+    assert [tool["function"]["name"] for tool in tools.schemas(calling(kind="codex"))] == ["shell"]
+
+
+def test_versions_and_sub_agents_have_tools_of_their_own() -> None:
+    child = calling(("Glob", "{}"), version="2.1.3")
+    child.is_sidechain = True
+    tools = inferred(calling(("LS", "{}"), version="1.0.9"), calling(("Task", "{}"), version="2.1.30"), child)
+    assert [tool["function"]["name"] for tool in tools.schemas(calling(version="2.1.1"))] == ["Task"]
+    assert [tool["function"]["name"] for tool in tools.schemas(calling(version="1.0.1"))] == ["LS"]
+    assert [tool["function"]["name"] for tool in tools.schemas(child)] == ["Glob"]
+
+
+def test_a_call_that_failed_or_was_never_answered_shows_no_tool() -> None:
+    row = calling(("Invented", "{}"), ("Bash", '{"cmd": 1}'), ("Bash", '{"command": "ls"}'), ("Open", "{}"))
+    row.messages[2].extra.is_error = row.messages[3].extra.is_error = True
+    row.messages.pop()
+    (tool,) = inferred(row).schemas(row)
+    assert tool["function"]["name"] == "Bash"
+    assert tool["function"]["parameters"]["required"] == ["command"]
 
 
 def test_what_hostile_logs_call() -> None:
     bad = calling(("a b<script>", "{}"), ("T", "[1]"), ("T", "no json"), ("T", '{"a\\u0000": 1, "b": 2}'), ("T", "{}"))
-    (tool,) = inferred(bad).schemas("claude_code", [])
+    (tool,) = inferred(bad).schemas(calling())
     assert tool["function"] == {
         "name": "T",
         "description": "T",
         "parameters": {"type": "object", "properties": {"b": {"type": "integer"}}},
     }
     many = calling(("T", json.dumps({f"a{i}": i for i in range(1000)})))
-    assert len(inferred(many).schemas("claude_code", [])[0]["function"]["parameters"]["properties"]) == 100
+    assert len(inferred(many).schemas(calling())[0]["function"]["parameters"]["properties"]) == 100
 
 
 def test_recorded_then_catalogue_then_inferred_then_none(tmp_path: Path) -> None:
     catalogue = tmp_path / "tools.json"
     catalogue.write_text(json.dumps({"claude_code": {"2.1": [READ]}}))
     row = calling(("Bash", "{}"), version="2.1.126")
-    outfit = Outfit(inferred(row), tool_catalogue(catalogue))
-    assert (outfitted(row, outfit).tools, outfitted(row, outfit).tools_source) == ([READ], "catalogue")
     other = calling(("Bash", "{}"), version="2.10.3")
+    outfit = Outfit(inferred(row, other), tool_catalogue(catalogue))
+    assert (outfitted(row, outfit).tools, outfitted(row, outfit).tools_source) == ([READ], "catalogue")
     assert outfitted(other, outfit).tools_source == "inferred"
     silent = rollout([human(), Message("assistant", [Block("text", "hi")], extra=Extra(origin="model"))])
     assert (outfitted(silent, outfit).tools, outfitted(silent, outfit).tools_source) == (None, "absent")
@@ -111,8 +129,11 @@ def test_recorded_then_catalogue_then_inferred_then_none(tmp_path: Path) -> None
 )
 def test_the_longest_version_that_fits(version: str | None, entry: str) -> None:
     catalogue = Catalogue(Path("x"), {"claude_code": {name: name for name in ("*", "2.1", "2.1.126")}})
-    assert catalogue.find("claude_code", version) == entry
-    assert catalogue.find("codex", version) is None
+    assert catalogue.find(calling(version=version)) == entry
+    assert catalogue.find(calling(version=version, kind="codex")) is None
+    child = calling(version=version)
+    child.is_sidechain = True
+    assert catalogue.find(child) is None, "a sub-agent has other tools than the agent that started it"
 
 
 def test_a_system_prompt_is_given_where_there_is_none(tmp_path: Path) -> None:
@@ -129,7 +150,9 @@ def test_a_system_prompt_is_given_where_there_is_none(tmp_path: Path) -> None:
     assert [turn.message.role for turn in outfitted(row, outfit).turns].count("system") == 1
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"claude_code": [1]}', '{"claude_code": {"*": [{"x": 1}]}}', "3"])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"claude_code": [1]}', '{"claude": {"*": []}}', '{"claude_code": {"*": [{"x": 1}]}}', "3"]
+)
 def test_a_catalogue_of_another_shape(tmp_path: Path, text: str) -> None:
     path = tmp_path / "tools.json"
     path.write_text(text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -244,6 +246,44 @@ def test_a_stopped_run_leaves_nothing_under_the_final_name(many: Path, how: sign
     assert sorted(path.name for path in Path().iterdir()) == ["out", "small"]
 
 
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    exported(tmp_path / "link", CLAUDE / "compaction" / "input", format="claude_code")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "train.jsonl").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_an_older_export_comes_back_when_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = CLAUDE / "compaction" / "input"
+    exported(tmp_path / "out", source, format="claude_code")
+    before = (tmp_path / "out" / "manifest.json").read_bytes()
+    rename = os.replace
+
+    def broken(this: Path, that: Path) -> None:
+        if ".writing-" in Path(this).name and Path(that).name == "out":
+            raise OSError(5, "Input/output error")
+        rename(this, that)
+
+    monkeypatch.setattr("rollmill.export.pipeline.outputs.os.replace", broken)
+    with pytest.raises(RollmillError, match="Input/output error"):
+        exported(tmp_path / "out", source, format="claude_code", mode="per_turn")
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_card_s_command_makes_the_same_again(tmp_path: Path, run: Run) -> None:
+    shutil.copytree(CODEX / "compacted" / "input", "in")
+    options = ["--split", "a=0.3333333,b=0.3333333,c=0.3333334", "--mode", "per_turn", "--require", "tools"]
+    assert run("export", "in", "--format", "codex", *options, "-o", "first").status == 0
+    (command,) = re.findall(r"^rollmill (export .*)$", Path("first/README.md").read_text(), re.MULTILINE)
+    assert run(*shlex.split(command.replace("-o first", "-o second"))).status == 0
+    files = [json.loads(Path(name, "manifest.json").read_text())["splits"] for name in ("first", "second")]
+    assert files[0] == files[1] != {}
+
+
 def test_the_command_line(run: Run) -> None:
     ran = run("export", CLAUDE / "compaction" / "input", "--format", "claude_code")
     assert ran.status == 0 and "written to training-set-trl/" in ran.out and ran.err == ""
@@ -264,6 +304,14 @@ def test_explain_shows_each_weight_and_writes_nothing(run: Run) -> None:
     assert ran.status == 0 and "(start)" in ran.out and "(compaction)" in ran.out
     assert list(Path().iterdir()) == []
     assert run("export", CLAUDE / "compaction" / "input", "--explain", "nothing-like-it").status == 2
+    for options, words in (
+        (["--max-tokens", "1"], "not written: too_long"),
+        (["--mask", "success-only"], "not written: nothing_to_learn, not successful"),
+        (["--where", "model_turns > 99"], "--where does not hold"),
+        (["--require", "known-tools"], "--require known-tools is not met"),
+    ):
+        assert words in run("export", source, "--format", "codex", "--explain", name, *options).out
+    assert run("export", source, "--format", "codex", "--explain", name, "--where", "nope = 1").status == 2
 
 
 @pytest.mark.parametrize(
@@ -278,13 +326,42 @@ def test_explain_shows_each_weight_and_writes_nothing(run: Run) -> None:
         (["--to", "hub", "--file-type", "jsonl"], "parquet"),
         (["nowhere"], "there is no nowhere"),
         (["--tools", "nowhere.json"], "nowhere.json"),
+        (["--mask", ""], "--mask needs a name"),
+        (["--max-tokens", "1", "-o", "../out"], "no sample is left"),
+        (["-o", "."], "is there already"),
+        (["-o", "/"], "is there already"),
+        (["-o", CLAUDE / "compaction" / "input" / "out"], "lies inside"),
     ],
 )
 def test_what_the_user_can_mend(run: Run, arguments: list[str], words: str) -> None:
     path = [] if arguments == ["nowhere"] else [CLAUDE / "compaction" / "input"]
+    (Path() / "mine").write_text("x")
     ran = run("export", *path, *arguments)
     assert ran.status == 2 and words in ran.err and "Traceback" not in ran.err
-    assert list(Path().iterdir()) == []
+    assert [path.name for path in Path().iterdir()] == ["mine"]
+
+
+ROW = '{"trace_id": "t", "source_kind": "x", "source_path": "f", "is_sidechain": false, "messages": [], "source_meta": {"parser": "x/1"}}\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"a.jsonl": ROW, "b.jsonl": "{torn\n"}, "has files of rows (a.jsonl) and others (b.jsonl)"),
+        ({"a.jsonl": ROW + "5\n"}, "line 2 is no row"),
+        ({"a.jsonl": ROW + "{torn\n"}, "line 2 is no JSON"),
+        ({"a.parquet": "PAR1 and no more"}, "cannot be read as Parquet"),
+        ({"a.jsonl": ROW, "b.jsonl": None}, "and others (b.jsonl)"),
+    ],
+)
+def test_rows_that_are_not_whole(run: Run, files: dict[str, str | None], words: str) -> None:
+    for name, text in files.items():
+        path = Path("rows") / name
+        path.parent.mkdir(exist_ok=True)
+        path.mkdir() if text is None else path.write_text(text)
+    ran = run("export", "rows", "-o", "out")
+    assert ran.status == 2 and words in ran.err and "Traceback" not in ran.err
+    assert not Path("out").exists()
 
 
 @pytest.mark.parametrize("name", ["claude_code", "codex", "atif"])

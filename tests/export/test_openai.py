@@ -150,7 +150,6 @@ def test_arguments_are_the_source_s_text_even_where_they_are_no_json() -> None:
             [user("A"), model("", ("c", "Bash", "{}"), ("d", "Bash", "{}")), result("d", ""), model("B")],
             "unanswered_call",
         ),
-        ([user("A"), model("B", ("c", "Bash", "{}"))], "unanswered_call"),
         ([user("A"), result("c", "B"), model("C")], "orphan_result"),
         ([user("A"), model("", ("c", "B", "{}")), result("c", ""), result("c", ""), model("C")], "orphan_result"),
         ([user("A"), model("", ("c", "B", "{}"), ("c", "B", "{}")), result("c", ""), model("C")], "call_id"),
@@ -158,7 +157,6 @@ def test_arguments_are_the_source_s_text_even_where_they_are_no_json() -> None:
         ([user("A"), model("", ("c", "mcp.x/y", "{}")), result("c", ""), model("C")], "tool_name"),
         ([user("A"), model("", ("c", "x" * 65, "{}")), result("c", ""), model("C")], "tool_name"),
         ([user("A"), model("", ("c", "Bash\n", "{}")), result("c", ""), model("C")], "tool_name"),
-        ([user("A"), model("B"), user("C")], "last_message"),
         ([user("A"), model("", reasoning="B")], "no_target"),
     ],
 )

@@ -101,6 +101,10 @@ def command(
         return
     summary = _export(plan, output or Path(f"training-set-{plan.target}"), quiet)
     _print(summary, as_json, quiet)
+    if not summary.written:
+        from rollmill.errors import RollmillError
+
+        raise RollmillError(f"no sample is left; {summary.folder / 'dropped.jsonl'} says why")
 
 
 def _plan(path: Path | None, options: dict[str, Any]) -> ExportPlan:
@@ -110,6 +114,8 @@ def _plan(path: Path | None, options: dict[str, Any]) -> ExportPlan:
 
     options["splits"] = parse_splits(options["splits"])
     options["masks"] = tuple(mask_names(options["masks"]))
+    if not options["masks"]:
+        raise click.UsageError("--mask needs a name; all-assistant learns every turn of the model")
     options["format"] = options.pop("format_name")
     options["redact"] = not options.pop("no_redact")
     return ExportPlan(path=path, **options)

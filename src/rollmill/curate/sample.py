@@ -12,7 +12,6 @@ from msgspec import Struct, field
 from rollmill.rollout import Message
 
 Mode = Literal["trajectory", "per_turn", "per_user_turn"]
-Reason = Literal["start", "compaction", "continuation", "branch", "subagent", "fork"]
 ToolsSource = Literal["recorded", "catalogue", "inferred", "absent"]
 SystemSource = Literal["recorded", "given", "absent"]
 TokensSource = Literal["tokenizer", "estimate"]
@@ -67,13 +66,17 @@ class Redacted(Struct):
 
 
 class Sample(Struct):
-    """One sample. ``row_id`` is the row's trace id, ``parent_row_id`` that of the thread which started it."""
+    """One sample. ``row_id`` is the row's trace id, ``parent_row_id`` that of the thread which started it.
+
+    ``segment_reason`` is why its context began: ``start``, ``compaction``, ``continuation``, ``branch``, ``subagent``,
+    ``fork``.
+    """
 
     sample_id: str
     row_id: str
     parent_row_id: str | None
     segment_index: int
-    segment_reason: Reason
+    segment_reason: str
     mode: Mode
     task_id: str
     turns: list[Turn]

@@ -8,7 +8,7 @@ from hashlib import blake2b
 import msgspec
 
 from rollmill.curate.sample import Mode, Sample, Source, Turn
-from rollmill.curate.segments import Context, from_model
+from rollmill.curate.segments import PERSISTENT_SYSTEM, Context, from_model
 from rollmill.rollout import Message, Rollout
 
 ID_LENGTH = 16
@@ -33,7 +33,7 @@ def build_sample(rollout: Rollout, context: Context, mode: Mode, task_id: str, t
         turns=turns,
         source=_source(rollout, turns),
         context_complete=context.whole,
-        system_source="recorded" if any(t.message.role == "system" for t in turns) else "absent",
+        system_source="recorded" if any(map(_is_prompt, turns)) else "absent",
         labels=meta.labels,
     )
 
@@ -47,6 +47,11 @@ def _turn(message: Message, index: int, context: Context, train_summaries: bool)
         trained = message.extra.thinking == "full" or (train_summaries and message.extra.thinking == "summary")
         return Turn(message, index, 1.0, "model", trained)
     return Turn(message, index, 0.0, "earlier or copied turn" if from_model(message) else "context")
+
+
+def _is_prompt(turn: Turn) -> bool:
+    """Whether a message is the agent's own system prompt, and not one of the notes that harnesses put in."""
+    return turn.message.role == "system" and turn.message.extra.kind in PERSISTENT_SYSTEM
 
 
 def _source(rollout: Rollout, turns: Sequence[Turn]) -> Source:
@@ -71,44 +76,17 @@ def _source(rollout: Rollout, turns: Sequence[Turn]) -> Source:
     )
 
 
-class Contents:
-    """Digests of what the messages of one row say, each computed once."""
+def copy_keys(message: Message, content: bytes) -> list[bytes]:
+    """By what a model message is known again in another row; nothing when it cannot be told from another.
 
-    def __init__(self) -> None:
-        self._known: dict[int, bytes] = {}
-
-    def __call__(self, message: Message) -> bytes:
-        if (found := self._known.get(id(message))) is None:
-            found = self._known[id(message)] = digest(content_of(message))
-        return found
-
-
-class SeenMessages:
-    """The model messages of the rows so far. Asked about a message, it says whether a row had it, and remembers it.
-
-    A message is known again by its content and its id, where that is long enough to be unique, else by its content,
-    id and time. One without a time and without such an id is never taken for a copy.
+    An id that is unique in the world, with the content or, since a log may be cut off in the middle of a message, with
+    the time; else the id, the time and the content together. ``content`` is the digest of ``content_of``.
     """
-
-    def __init__(self) -> None:
-        self._seen: set[bytes] = set()
-        self._before: set[bytes] = set()
-        self._contents = Contents()
-
-    def next_row(self, contents: Contents) -> None:
-        """From here on, messages are those of another row."""
-        self._before |= self._seen
-        self._seen.clear()
-        self._contents = contents
-
-    def __call__(self, message: Message) -> bool:
-        extra = message.extra
-        unique = extra.id is not None and len(extra.id) >= ID_LENGTH
-        if not unique and extra.timestamp is None:
-            return False
-        key = digest((extra.id, None if unique else extra.timestamp, self._contents(message)))
-        self._seen.add(key)
-        return key in self._before
+    extra = message.extra
+    if extra.id is None or len(extra.id) < ID_LENGTH:
+        return [digest((extra.id, extra.timestamp, content))] if extra.timestamp is not None else []
+    keys = [digest((extra.id, content))]
+    return keys if extra.timestamp is None else [*keys, digest((extra.id, extra.timestamp))]
 
 
 def content_of(message: Message) -> tuple[object, ...]:
@@ -122,9 +100,15 @@ def digest(value: object) -> bytes:
     return blake2b(_encode(value), digest_size=12).digest()
 
 
-def sample_digest(turns: Sequence[Turn], contents: Contents) -> bytes:
-    """What makes two samples the same: what is said and what of it counts."""
-    return digest([(contents(turn.message), turn.weight, turn.reasoning) for turn in turns])
+def sample_digest(turns: Sequence[Turn], context: Context, contents: Sequence[bytes]) -> bytes:
+    """What makes two samples the same: what is said and what of it counts. ``contents`` are the digests of what the
+    row's messages say, by index."""
+    return digest([_turn_key(turn, context, contents) for turn in turns])
+
+
+def _turn_key(turn: Turn, context: Context, contents: Sequence[bytes]) -> tuple[object, ...]:
+    index = turn.index
+    return contents[index], index in context.stripped, index in context.texts, turn.weight, turn.reasoning
 
 
 def estimated_tokens(sample: Sample) -> int:

@@ -7,19 +7,23 @@ history) may be read in it and is never learnt from it. ``docs/training-data.md`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise, takewhile
-from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
-from rollmill.curate.sample import Mode, Reason
+from rollmill.curate.sample import Mode
 from rollmill.rollout import Message, Rollout
 
 PERSISTENT_SYSTEM = (None, "base_instructions", "copied")
 """System messages that stand outside the conversation, so that a compaction leaves them: the agent's own prompt. Other
 system messages (Codex's developer items) are said again by the compacted context when they are still in it."""
+
+BRANCH = re.compile(r"#b\d+$")
+"""How the trace id of an abandoned branch ends."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Context:
     """
 
     index: int
-    reason: Reason
+    reason: str
     messages: tuple[int, ...]
     targets: frozenset[int]
     stripped: frozenset[int] = frozenset()
@@ -50,18 +54,18 @@ class Contexts:
     """Model messages at the end of a context whose calls were never answered."""
 
 
-IsCopy = Callable[[Message], bool]
+IsCopy = Callable[[int], bool]
 
 
 def contexts(rollout: Rollout, mode: Mode = "trajectory", is_copy: IsCopy | None = None) -> Contexts:
     """The contexts of a row in ``mode``; over all of them each model message is a target once, in order.
 
-    ``is_copy`` says of a model message that another row of the data set has it already, as in a resumed session or an
-    abandoned branch that shares its beginning.
+    ``is_copy`` says of a model message, by its index, that another row of the data set teaches it already, as in a
+    resumed session or an abandoned branch that shares its beginning.
     """
     messages = rollout.messages
     model = [i for i, message in enumerate(messages) if from_model(message)]
-    new = {i for i in model if messages[i].extra.kind != "copied" and not (is_copy and is_copy(messages[i]))}
+    new = {i for i in model if messages[i].extra.kind != "copied" and not (is_copy and is_copy(i))}
     found = [part for context in _linear(rollout, new) for part in _MODES[mode](context, messages)]
     learnt = sum(len(context.targets) for context in found)
     return Contexts(found, copied=len(model) - len(new), cut=len(new) - learnt)
@@ -77,23 +81,39 @@ def _linear(rollout: Rollout, new: Set[int]) -> Iterator[Context]:
     system = _persistent_system(messages)
     for number, (first, end, reason) in enumerate(_stretches(rollout)):
         kept, whole = _kept(messages[first]) if number else ([], True)
-        again = [*(system if number else ()), *(i for i in kept if i < first and i not in system)]
+        kept = [i for i in kept if 0 <= i < first and i not in system]
+        texts = frozenset(i for i in kept if messages[i].role == "assistant")
+        seen = _as_seen(messages, system if number else [], kept, first, end)
         targets = frozenset(i for i in range(first, end) if i in new)
-        texts = frozenset(i for i in again if messages[i].role == "assistant")
-        yield Context(number, reason, (*again, *range(first, end)), targets, texts=texts, whole=whole)
+        yield Context(number, reason, seen, targets, texts=texts, whole=whole)
 
 
-def _stretches(rollout: Rollout) -> Iterator[tuple[int, int, Reason]]:
+def _as_seen(messages: Sequence[Message], system: list[int], kept: list[int], first: int, end: int) -> tuple[int, ...]:
+    """The messages of a stretch as they stood before the model.
+
+    A compacted history is written in one record: what the harness says anew, what was kept, and the summary at the
+    end. The row has the summary first, and names what was kept.
+    """
+    line = messages[first].extra.line
+    if messages[first].extra.kind != "compact_summary" or line is None:
+        return (*system, *kept, *range(first, end))
+    behind = next((i for i in range(first + 1, end) if messages[i].extra.line != line), end)
+    anew = range(first + 1, behind)
+    said = [i for i in anew if messages[i].role == "system"]
+    return (*system, *said, *kept, *(i for i in anew if i not in said), first, *range(behind, end))
+
+
+def _stretches(rollout: Rollout) -> Iterator[tuple[int, int, str]]:
     """First message, end, and reason of each stretch of messages that shared one context."""
     segments = [s for s in rollout.source_meta.segments if s.first_message < len(rollout.messages)]
     starts = [0, *(segment.first_message for segment in segments[1:])]
-    reasons: list[Any] = [_first_reason(rollout), *(segment.reason for segment in segments[1:])]
+    reasons = [_first_reason(rollout), *(segment.reason for segment in segments[1:])]
     ends = [*starts[1:], len(rollout.messages)]
     yield from ((start, end, reason) for start, end, reason in zip(starts, ends, reasons, strict=True) if start < end)
 
 
 def _first_reason(rollout: Rollout) -> str:
-    if "#b" in rollout.trace_id:
+    if BRANCH.search(rollout.trace_id):
         return "branch"
     if rollout.is_sidechain:
         return "subagent"
@@ -111,8 +131,21 @@ def _kept(summary: Message) -> tuple[list[int], bool]:
     """The earlier messages a compaction kept, and whether the new context can be read at all."""
     if summary.extra.kind != "compact_summary" or not summary.extra.other:
         return [], True
-    other = msgspec.json.decode(summary.extra.other)
-    return sorted(set(other.get("kept_messages") or [])), not other.get("encrypted")
+    try:
+        other = _compaction(summary.extra.other)
+    except msgspec.MsgspecError:
+        return [], True
+    return sorted(set(other.kept_messages)), not other.encrypted
+
+
+class _Compaction(Struct):
+    """What the parsers write down about a compaction, in ``extra.other`` of its summary."""
+
+    kept_messages: list[int] = field(default_factory=list)
+    encrypted: bool = False
+
+
+_compaction = msgspec.json.Decoder(_Compaction).decode
 
 
 def _trajectory(context: Context, messages: Sequence[Message]) -> Iterator[Context]:

@@ -16,6 +16,9 @@ from rollmill.errors import ConfigError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 
+TAKEN = ("all", "dropped")
+"""``all`` means every split to ``datasets``; ``dropped`` is a file of ours."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -33,7 +36,7 @@ def parse_splits(text: str) -> tuple[Split, ...]:
     except ValueError as error:
         raise ConfigError(f"--split {text!r}: {error}; write it as train=0.98,validation=0.02") from error
     names = [split.name for split in splits]
-    if wrong := [name for name in names if not NAME.fullmatch(name) or names.count(name) > 1]:
+    if wrong := [n for n in names if not NAME.fullmatch(n) or n.lower() in TAKEN or names.count(n) > 1]:
         raise ConfigError(f"--split {text!r}: {wrong[0]!r} cannot be a split's name, or is there twice")
     total = sum(split.share for split in splits)
     if not (all(split.share > 0 for split in splits) and abs(total - 1) < 1e-6):

@@ -8,7 +8,7 @@ data set, and a sample says which (``tools_source``).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from msgspec import Raw
 
 from rollmill.curate.sample import Sample, ToolsSource, Turn
 from rollmill.errors import ConfigError
-from rollmill.rollout import Block, Extra, Message, Rollout
+from rollmill.formats import format_names
+from rollmill.rollout import Block, Extra, Function, Message, Rollout
 
 NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 """Names of tools and arguments that a schema may have; what hostile logs call otherwise is passed over."""
 MOST_ARGUMENTS = 100
+SUBAGENT = "subagent"
 PER_PROJECT = "mcp__"
 """Tools whose names begin so belong to a project's own servers: a row is given those it called, not everyone's."""
 
@@ -83,25 +85,41 @@ def _property(types: set[str]) -> dict[str, Any]:
 
 
 class InferredTools:
-    """The tools that the calls of a data set show, by kind of agent."""
+    """The tools that the calls of a data set show, by agent, version, and whether it is a sub-agent.
+
+    A call that failed shows nothing: its tool, or its arguments, may be the model's invention.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[str, dict[str, SeenTool]] = {}
+        self._seen: dict[tuple[str, ...], dict[str, SeenTool]] = {}
 
     def add(self, rollout: Rollout) -> None:
         """Look at the calls of one more row."""
-        tools = self._seen.setdefault(rollout.source_kind, {})
+        tools = self._seen.setdefault(_agent(rollout), {})
+        waiting: dict[str, Function] = {}
         for message in rollout.messages:
+            if message.role == "tool":
+                function = waiting.pop(message.tool_call_id or "", None)
+                if function is not None and not message.extra.is_error:
+                    tools.setdefault(function.name, SeenTool()).add(_decoded(function.arguments))
             for call in message.tool_calls:
                 if call.type == "function" and NAME.fullmatch(call.function.name):
-                    tools.setdefault(call.function.name, SeenTool()).add(_decoded(call.function.arguments))
+                    waiting[call.id] = call.function
 
-    def schemas(self, source_kind: str, called: Iterable[str]) -> list[dict[str, Any]]:
-        """The schemas for a row of that kind which called these tools, in order of their names."""
-        mine = set(called)
-        tools = self._seen.get(source_kind, {})
+    def schemas(self, rollout: Rollout) -> list[dict[str, Any]]:
+        """The schemas for a row, in order of their names."""
+        mine = {call.function.name for message in rollout.messages for call in message.tool_calls}
+        tools = self._seen.get(_agent(rollout), {})
         names = [name for name in sorted(tools) if not name.startswith(PER_PROJECT) or name in mine]
         return [tools[name].schema(name) for name in names]
+
+
+def _agent(rollout: Rollout) -> tuple[str, ...]:
+    """Which agent it is, its version to the second figure, and ``subagent`` for one that another started."""
+    about = rollout.source_meta.other.get("agent")
+    name = str(about.get("name", "")) if isinstance(about, dict) else ""
+    version = ".".join((rollout.source_meta.agent_version or "").split(".")[:2])
+    return (rollout.source_kind, name, version, *([SUBAGENT] if rollout.is_sidechain else []))
 
 
 def _decoded(arguments: str) -> dict[str, Raw]:
@@ -113,15 +131,21 @@ def _decoded(arguments: str) -> dict[str, Raw]:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Something for each agent version: ``{"claude_code": {"2.1": …, "*": …}}``; the longest version that fits wins."""
+    """Something for each agent version: ``{"claude_code": {"2.1": …, "*": …}}``; the longest version that fits wins.
+
+    Sub-agents have other prompts and tools than the agent that starts them, so they have entries of their own,
+    ``"claude_code/subagent"``.
+    """
 
     path: Path
     entries: dict[str, dict[str, Any]]
 
-    def find(self, source_kind: str, version: str | None) -> Any | None:
-        """What the catalogue has for an agent of that version; None when it has nothing."""
-        versions = {**self.entries.get("*", {}), **self.entries.get(source_kind, {})}
-        fitting = [known for known in versions if known == "*" or _begins(version or "", known)]
+    def find(self, rollout: Rollout) -> Any | None:
+        """What the catalogue has for the agent of that row; None when it has nothing."""
+        suffix = f"/{SUBAGENT}" if rollout.is_sidechain else ""
+        versions = {**self.entries.get(f"*{suffix}", {}), **self.entries.get(rollout.source_kind + suffix, {})}
+        version = rollout.source_meta.agent_version or ""
+        fitting = [known for known in versions if known == "*" or _begins(version, known)]
         return versions[max(fitting, key=lambda known: (known != "*", len(known)))] if fitting else None
 
 
@@ -157,6 +181,9 @@ def _catalogue(path: Path, value: Any, fits: Callable[[Any], bool], what: str) -
     right = f'it must be {what}, or {{"claude_code": {{"2.1": {what}, "*": …}}}}'
     if not isinstance(value, dict) or not all(isinstance(versions, dict) for versions in value.values()):
         raise ConfigError(f"{path}: {right}")
+    known = {"*", *format_names()}
+    if unknown := [kind for kind in value if kind.removesuffix(f"/{SUBAGENT}") not in known]:
+        raise ConfigError(f"{path}: no agent is called {', '.join(map(repr, unknown))}; known are {', '.join(known)}")
     if wrong := [f"{kind} {version}" for kind, each in value.items() for version, v in each.items() if not fits(v)]:
         raise ConfigError(f"{path}: the entry of {', '.join(wrong)} is not {what}; {right}")
     return Catalogue(path, value)
@@ -190,15 +217,13 @@ class Outfit:
     def _tools(self, rollout: Rollout) -> tuple[list[Any] | None, ToolsSource]:
         if rollout.source_meta.tools is not None:
             return [_function(tool) for tool in rollout.source_meta.tools], "recorded"
-        version = rollout.source_meta.agent_version
-        if self.tools and (tools := self.tools.find(rollout.source_kind, version)) is not None:
+        if self.tools and (tools := self.tools.find(rollout)) is not None:
             return [_function(tool) for tool in tools], "catalogue"
-        called = [call.function.name for message in rollout.messages for call in message.tool_calls]
-        inferred = self.inferred.schemas(rollout.source_kind, called)
+        inferred = self.inferred.schemas(rollout)
         return (inferred, "inferred") if inferred else (None, "absent")
 
     def _system(self, rollout: Rollout) -> str | None:
-        found = self.system and self.system.find(rollout.source_kind, rollout.source_meta.agent_version)
+        found = self.system and self.system.find(rollout)
         return found if isinstance(found, str) else None
 
 

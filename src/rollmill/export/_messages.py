@@ -133,7 +133,9 @@ def unanswered_server_call(sample: Sample) -> None:
 
 def require_answers(turns: Sequence[Turn]) -> None:
     """Raises ``Refused`` for a call without its result directly behind the message (``unanswered_call``), a result
-    without its call (``orphan_result``), a call id that is said twice in a message or is empty (``call_id``)."""
+    without its call (``orphan_result``), a call id that is said twice in a message or is empty (``call_id``).
+
+    The calls of the last message have no results: a sample ends with what is learnt, and may end with a call."""
     open_calls: dict[str, str] = {}
     for turn in turns:
         message = turn.message
@@ -145,7 +147,8 @@ def require_answers(turns: Sequence[Turn]) -> None:
         open_calls = {call.id: call.function.name for call in message.tool_calls}
         if len(open_calls) < len(message.tool_calls) or "" in open_calls:
             raise Refused("call_id", "two calls of one message have the same id, or one has none")
-    _require_none_open(open_calls)
+    if turns and turns[-1].message.role == "tool":
+        _require_none_open(open_calls)
 
 
 def _require_none_open(open_calls: dict[str, str]) -> None:

@@ -55,12 +55,10 @@ class WeightedRows:
     def row(self, sample: Sample) -> dict[str, Any]:
         """``messages``, and ``tools`` with ``parallel_tool_calls`` when there are any. Raises ``Refused``."""
         require_whole_weights(sample)
-        turns = [turn for turn in sample.turns if not _is_empty(turn)]
+        turns = _to_the_last_of_the_model([turn for turn in sample.turns if not _is_empty(turn)])
         if not any(turn.weight for turn in turns):
             raise Refused("no_target", "no message with text or calls counts")
         require_answers(turns)
-        if turns[-1].message.role != "assistant":
-            raise Refused("last_message", "the last message must be the assistant's")
         row: dict[str, Any] = {"messages": [self._message(turn) for turn in turns]}
         tools = tools_of(sample) or []
         if allowed := [tool for tool in tools if _is_name(_function(tool).get("name"))]:
@@ -100,6 +98,12 @@ class WeightedRows:
     def notes(self) -> str:
         """What to upload, and what was left out."""
         return _CARD
+
+
+def _to_the_last_of_the_model(turns: list[Turn]) -> list[Turn]:
+    """The turns up to the last assistant message, which is where a row ends."""
+    last = max((place for place, turn in enumerate(turns) if turn.is_model), default=-1)
+    return turns[: last + 1]
 
 
 def _is_empty(turn: Turn) -> bool:

@@ -110,6 +110,7 @@ def _left_out(summary: ExportSummary) -> str:
     tables = [
         _table(["rows", "number"], list(map(_cells, counts["rows"].items()))),
         _table(["samples dropped", "number"], _counts(summary.dropped)),
+        _table(["nothing to learn, because", "samples"], _counts(summary.all_masked)),
         _table(["messages of models", "number"], list(map(_cells, counts["model_messages"].items()))),
         _table(["masked messages", "number"], _counts(summary.masked)),
         _table(["noticed", "number"], _counts(summary.notes)),
@@ -137,7 +138,7 @@ def _option(name: str, value: Any) -> list[str]:
     if name == "train_summaries":
         return ["--train-summaries"]
     if name == "splits":
-        return ["--split", ",".join(f"{split['name']}={split['share']:g}" for split in value)]
+        return ["--split", ",".join(f"{split['name']}={split['share']!r}" for split in value)]
     if name == "require":
         return [word for each in value for word in ("--require", each)]
     if name == "masks":

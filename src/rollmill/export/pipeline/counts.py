@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+MANY = 10
+"""From so many samples on, a group that has most of them is worth a word."""
+
 
 @dataclass
 class SplitCounts:
@@ -33,6 +36,9 @@ class ExportSummary:
     rows: int = 0
     rows_filtered: int = 0
     rows_without_model: int = 0
+    rows_used: int = 0
+    messages_read: int = 0
+    """Messages that models wrote, in all rows that were read."""
     samples: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     """Samples that are not written, by reason."""
@@ -41,6 +47,10 @@ class ExportSummary:
     ``filtered``."""
     masked: Counter[str] = field(default_factory=Counter)
     """Masked messages in written samples, by reason."""
+    all_masked: Counter[str] = field(default_factory=Counter)
+    """Samples that are dropped because all in them is masked, by the reasons."""
+    groups: Counter[str] = field(default_factory=Counter)
+    """Written samples by the group of tasks and sessions that has to stay in one split."""
     secrets: Counter[str] = field(default_factory=Counter)
     """Places where a secret was replaced, by kind."""
     tools: Counter[str] = field(default_factory=Counter)
@@ -54,7 +64,6 @@ class ExportSummary:
     notes: Counter[str] = field(default_factory=Counter)
     """What the target had to leave out of written samples, and parts of contexts that are missing."""
     splits: dict[str, SplitCounts] = field(default_factory=dict)
-    tasks: int = 0
     tokens_source: str = "estimate"
     input: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -67,24 +76,38 @@ class ExportSummary:
 
     def lines(self) -> list[str]:
         """The counts for people."""
-        used = self.rows - self.rows_filtered - self.rows_without_model
         lines = [f"{_counted(self.rows, 'row')} read"]
         lines += _parts(
             {"left out by --where": self.rows_filtered, "without a model's message": self.rows_without_model}
         )
-        lines.append(f"{_counted(self.samples, 'sample')} in {_counted(used, 'row')} of {_counted(self.tasks, 'task')}")
+        lines.append(f"{_counted(self.samples, 'sample')} in {_counted(self.rows_used, 'row')}")
         lines += _parts({f"dropped: {kind}{HINTS.get(kind, '')}": n for kind, n in sorted(self.dropped.items())})
+        lines += [f"    {n:,} {reason}" for reason, n in self.all_masked.most_common(5)]
         about = "about " if self.tokens_source == "estimate" else ""
         for split in self.splits.values():
             lines.append(f"  {split.samples:,} in {split.file}, {about}{split.tokens:,} tokens")
-        lines.append(f"{self.model_messages.total():,} messages of models")
+        lines += [self._one_group()] if self._is_lopsided else []
+        lines.append(f"{self.messages_read:,} messages of models")
         lines += _parts({_MESSAGES[kind]: self.model_messages[kind] for kind in _MESSAGES})
         lines.append(f"{_counted(self.secrets.total(), 'secret')} replaced" + _in_brackets(self.secrets))
         lines.append(f"tool schemas: {_listed(self.tools)}; system prompts: {_listed(self.systems)}")
         lines += [f"note: {n:,} {note}" for note, n in self.notes.items()]
         lines += [f"problem: {problem}" for problem in self.problems[:10]]
         lines += [f"and {len(self.problems) - 10:,} problems more; the manifest has all"] if self.problems[10:] else []
-        return [*lines, f"written to {self.folder}/" if self.written else f"no sample is left; see {self.folder}/"]
+        return [*lines, *([f"written to {self.folder}/"] if self.written else [])]
+
+    @property
+    def _is_lopsided(self) -> bool:
+        """Whether one group is so large that the shares of the splits cannot be kept."""
+        largest = max(self.groups.values(), default=0)
+        return self.written >= MANY and largest > self.written / 2
+
+    def _one_group(self) -> str:
+        largest = max(self.groups.values())
+        return (
+            f"note: {largest:,} of {self.written:,} samples belong to one task or session and stay in one split; "
+            f"the shares of --split cannot be kept"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain data."""
@@ -93,12 +116,13 @@ class ExportSummary:
                 "read": self.rows,
                 "filtered": self.rows_filtered,
                 "without_model": self.rows_without_model,
-                "used": self.rows - self.rows_filtered - self.rows_without_model,
+                "used": self.rows_used,
             },
             "samples": {"made": self.samples, "written": self.written, "dropped": dict(self.dropped)},
-            "model_messages": {"total": self.model_messages.total(), **self.model_messages},
+            "model_messages": {"total": self.messages_read, **self.model_messages},
             "masked": dict(self.masked),
-            "tasks": self.tasks,
+            "all_masked": dict(self.all_masked),
+            "groups": len(self.groups),
             "splits": {name: vars(split) for name, split in self.splits.items()},
             "tokens": self.tokens_source,
             "secrets": dict(self.secrets),

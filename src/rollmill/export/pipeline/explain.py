@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollmill.curate.sample import Sample, Turn
 from rollmill.errors import ConfigError
-from rollmill.export import load_target
-from rollmill.export.pipeline.counts import ExportSummary
+from rollmill.export import Refused
+from rollmill.export.pipeline.cutting import Piece
 from rollmill.export.pipeline.inputs import Input
 from rollmill.export.pipeline.plan import ExportPlan
+from rollmill.export.pipeline.run import begin
 from rollmill.export.pipeline.spool import Entry
-from rollmill.export.pipeline.survey import Survey, samples
-from rollmill.rollout import Message
+from rollmill.export.pipeline.writing import Rows
+from rollmill.rollout import Message, Rollout
 
 SHOWN_TEXT = 60
 HEAD = f"{'message':>7}  {'line':>6}  {'role':9}  {'weight':>6}  {'why':28}  text"
@@ -22,37 +24,60 @@ HEAD = f"{'message':>7}  {'line':>6}  {'role':9}  {'weight':>6}  {'why':28}  tex
 def explain(plan: ExportPlan, row: str) -> Iterator[str]:
     """Lines for each sample of the row whose trace id is ``row``, else of those whose trace ids begin so.
 
-    The rows before it are read too, since copies of what they hold are not learnt again. Raises ``ConfigError`` when
-    no row fits.
+    All rows are read, since what a row teaches depends on the others: copies, inferred tools, the shape of the rows.
+    Raises ``ConfigError`` when no row fits.
     """
-    survey = Survey(plan, ExportSummary(Path()), load_target(plan.target).projection(plan.settings()))
-    similar: list[str] = []
-    for entry in survey.entries(Input(plan.path, plan.format, plan.branches)):
-        if entry.rollout.trace_id == row:
-            yield from _entry_lines(entry, plan)
-            return
+    survey, outfit = begin(plan, Path())
+    rows = Rows(survey, outfit)
+    found = _Found(row)
+    for entry in survey.entries(found.passing(Input(plan.path, plan.format, plan.branches))):
         if entry.rollout.trace_id.startswith(row):
-            similar += _entry_lines(entry, plan)
-    if not similar:
+            found.entries.append((entry, survey.pieces))
+    if not found.met:
         raise ConfigError(f"no row's trace id begins with {row!r}")
-    yield from similar
+    for entry, pieces in found.wanted():
+        yield from _entry_lines(entry, pieces, rows)
+    if not found.entries:
+        yield f"{found.met[0]} is left out: --where does not hold for it, or no model speaks in it"
 
 
-def _entry_lines(entry: Entry, plan: ExportPlan) -> Iterator[str]:
-    for sample, drop in zip(samples(entry, plan), entry.drops, strict=True):
-        yield from _sample_lines(sample, drop)
-    if not entry.contexts:
+@dataclass
+class _Found:
+    """The rows that may be meant."""
+
+    row: str
+    met: list[str] = field(default_factory=list)
+    entries: list[tuple[Entry, list[Piece]]] = field(default_factory=list)
+
+    def passing(self, rollouts: Iterable[Rollout]) -> Iterator[Rollout]:
+        for rollout in rollouts:
+            if rollout.trace_id.startswith(self.row):
+                self.met.append(rollout.trace_id)
+            yield rollout
+
+    def wanted(self) -> list[tuple[Entry, list[Piece]]]:
+        return [each for each in self.entries if each[0].rollout.trace_id == self.row] or self.entries
+
+
+def _entry_lines(entry: Entry, pieces: list[Piece], rows: Rows) -> Iterator[str]:
+    for piece in pieces:
+        try:
+            rows.row(entry, piece)
+        except Refused as reason:
+            yield from _sample_lines(piece.sample, f"; not written: {reason.kind}, {reason}")
+        else:
+            rows.cutting.learn(entry, piece)
+            yield from _sample_lines(piece.sample, "")
+    if not pieces:
         yield f"{entry.rollout.trace_id}: nothing to learn; other rows have it all, or no turn was completed"
 
 
-def _sample_lines(sample: Sample, drop: str) -> Iterator[str]:
-    learnt = len(sample.targets)
-    yield f"sample {sample.sample_id} ({sample.segment_reason}): {len(sample.turns)} messages, {learnt} learnt" + (
-        f"; not written: {drop}" if drop else ""
-    )
+def _sample_lines(sample: Sample, verdict: str) -> Iterator[str]:
+    counts = f"{len(sample.turns)} messages, {len(sample.targets)} learnt"
+    yield f"sample {sample.sample_id} ({sample.segment_reason}): {counts}{verdict}"
+    yield f"tools: {sample.tools_source}; system prompt: {sample.system_source}"
     yield HEAD
-    for turn in sample.turns:
-        yield _turn_line(turn)
+    yield from map(_turn_line, sample.turns)
     yield ""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rollmill.errors import ConfigError
+from rollmill.files import is_inside
 from rollmill.formats import Branches
 from rollmill.reading import read
 from rollmill.rollout import Rollout
@@ -31,6 +32,11 @@ class Input:
         self._rollouts = (
             StoredRollouts(self.rows) if self.rows else read(self.path, self.format, branches=self.branches)
         )
+
+    def refuse_inside(self, folder: Path) -> None:
+        """Raise ``ConfigError`` when the output lies below the rollouts, where the next run would take it for some."""
+        if not self.rows and self.path is not None and self.path.is_dir() and is_inside(folder, self.path):
+            raise ConfigError(f"{folder} lies inside {self.path}, which is read; choose a folder outside with -o")
 
     def __iter__(self) -> Iterator[Rollout]:
         return self._rollouts

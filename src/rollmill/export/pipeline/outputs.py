@@ -107,10 +107,10 @@ class ExportFolder:
     """The folder while it is written. ``keep`` makes it appear, ``discard`` leaves nothing behind."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder = Path(os.path.realpath(folder))
+        refuse_other_content(folder)
         self.aside = aside_name(folder)
         self._writers: dict[str, Writer] = {}
-        refuse_other_content(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             remove_abandoned(folder)
@@ -143,10 +143,17 @@ class ExportFolder:
 
     def keep(self) -> None:
         """Put the folder in its place, and an older export that lies there away."""
-        old = self.folder.with_name(f".{self.folder.name}.writing-old-{os.getpid()}")
-        if self.folder.exists():
-            os.replace(self.folder, old)
-        os.replace(self.aside, self.folder)
+        if not self.folder.exists():
+            os.replace(self.aside, self.folder)
+            return
+        # Not by the name of what is written: what a killed run leaves here is whole, and not for the next to remove.
+        old = self.folder.with_name(f".{self.folder.name}.before-{os.getpid()}")
+        os.replace(self.folder, old)
+        try:
+            os.replace(self.aside, self.folder)
+        except OSError:
+            os.replace(old, self.folder)
+            raise
         shutil.rmtree(old, ignore_errors=True)
 
     def discard(self) -> None:

@@ -15,8 +15,8 @@ from rollmill.export import FileType, Settings, load_target
 from rollmill.formats import Branches
 
 REQUIREMENTS: dict[str, Callable[[Sample], bool]] = {
-    "tools": lambda sample: sample.tools_source != "absent",
-    "known-tools": lambda sample: sample.tools_source in ("recorded", "catalogue"),
+    "tools": lambda sample: bool(sample.tools),
+    "known-tools": lambda sample: bool(sample.tools) and sample.tools_source in ("recorded", "catalogue"),
     "system": lambda sample: sample.system_source != "absent",
     "whole-context": lambda sample: sample.context_complete,
 }

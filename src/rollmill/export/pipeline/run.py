@@ -23,7 +23,7 @@ from rollmill.export.pipeline.outputs import CARD, DROPPED, MANIFEST, ExportFold
 from rollmill.export.pipeline.plan import ExportPlan
 from rollmill.export.pipeline.spool import Spool
 from rollmill.export.pipeline.survey import Survey
-from rollmill.export.pipeline.writing import Writing
+from rollmill.export.pipeline.writing import Rows, Writing
 from rollmill.rollout import Rollout
 from rollmill.seeds.bulk import uncollected
 
@@ -61,18 +61,24 @@ def export_training_set(plan: ExportPlan, folder: Path, progress: Show = lambda 
     return run.survey.summary
 
 
+def begin(plan: ExportPlan, folder: Path) -> tuple[Survey, Outfit]:
+    """What a run begins with. Raises ``ConfigError`` for a plan that cannot be carried out."""
+    check_where(plan.where)
+    mask_names(",".join(plan.masks))
+    projection = load_target(plan.target).projection(plan.settings())
+    tools = tool_catalogue(plan.tools) if plan.tools else None
+    system = system_catalogue(plan.system) if plan.system else None
+    survey = Survey(plan, ExportSummary(folder), projection)
+    return survey, Outfit(survey.inferred, tools, system)
+
+
 class _Run:
     def __init__(self, plan: ExportPlan, folder: Path, progress: Show) -> None:
         self.plan = plan
-        check_where(plan.where)
-        mask_names(",".join(plan.masks))
         self.settings = plan.settings()
-        projection = load_target(plan.target).projection(self.settings)
-        tools = tool_catalogue(plan.tools) if plan.tools else None
-        system = system_catalogue(plan.system) if plan.system else None
-        self.survey = Survey(plan, ExportSummary(folder), projection)
-        self.outfit = Outfit(self.survey.inferred, tools, system)
+        self.survey, self.outfit = begin(plan, folder)
         self.input = Input(plan.path, plan.format, plan.branches)
+        self.input.refuse_inside(folder)
         self.progress = progress
         self.began = time.monotonic()
 
@@ -82,7 +88,7 @@ class _Run:
             for entry in uncollected(self.survey.entries(self._read())):
                 spool.add(entry)
             output.writer(DROPPED, JsonLines)
-            writing = Writing(self.survey, self.settings, self.outfit, output)
+            writing = Writing(self.survey, Rows(self.survey, self.outfit), self.settings, output)
             for entry in uncollected(iter(spool)):
                 self._show("writing", spool)
                 writing.write(entry)

@@ -19,18 +19,21 @@ from msgspec import Struct
 
 from rollmill.curate.masks import Facts
 from rollmill.curate.sample import Redacted
-from rollmill.curate.segments import Context
 from rollmill.rollout import Rollout, SourceMeta
 
 
 class Entry(Struct, array_like=True):
-    """One row with what the first pass found out about it. ``drops`` says for each context why it is not written."""
+    """One row with what the first pass found out about it.
+
+    ``number`` counts rows of one trace id from 1. ``contents`` are the digests of what its messages say, ``keys`` those
+    by which its model messages are known again in other rows, both by index.
+    """
 
     number: int
     rollout: Rollout
     task_id: str
-    contexts: list[Context]
-    drops: list[str]
+    contents: list[bytes]
+    keys: list[list[bytes]]
     facts: Facts
     signals: dict[str, Any]
     redaction: Redacted | None

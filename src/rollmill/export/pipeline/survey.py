@@ -1,36 +1,34 @@
 """The first pass: every row is filtered, judged, redacted and cut, and what only the whole data set shows is learnt.
 
-That is: which tools were called how, which samples say the same, which tasks and sessions belong together, and what
-shape the target's rows need.
+That is: which tools were called how, which tasks and sessions belong together, and what shape the target's rows need.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
 
 from rollmill.curate._study import study
 from rollmill.curate.findings import findings
-from rollmill.curate.masks import Facts, mask, verdict
+from rollmill.curate.masks import Facts, verdict
 from rollmill.curate.redaction import POLICY, Redactor
-from rollmill.curate.sample import Redacted, Sample
-from rollmill.curate.samples import Contents, SeenMessages, build_sample, sample_digest
-from rollmill.curate.segments import contexts, from_model
+from rollmill.curate.sample import Redacted
+from rollmill.curate.samples import content_of, copy_keys, digest
+from rollmill.curate.segments import BRANCH, from_model
 from rollmill.curate.signals import Signals, rows_where, signals
 from rollmill.curate.splits import Groups
 from rollmill.curate.task_id import task_id
 from rollmill.curate.tools import InferredTools
-from rollmill.export import Projection
+from rollmill.export import Projection, Refused
 from rollmill.export.pipeline.counts import ExportSummary
+from rollmill.export.pipeline.cutting import Cutting, Piece
 from rollmill.export.pipeline.plan import ExportPlan
 from rollmill.export.pipeline.spool import Entry
 from rollmill.rollout import Rollout
-
-ALL_MASKED, DUPLICATE = "nothing_to_learn", "duplicate"
-
 
 WINDOW_MESSAGES = 2000
 """As many messages are asked about in one query of the filter."""
@@ -69,8 +67,11 @@ class Survey:
         self.inferred = InferredTools()
         self.groups = Groups()
         self.redactor = Redactor()
-        self._seen = SeenMessages()
-        self._digests: set[bytes] = set()
+        self._cutting = Cutting(plan)
+        self.pieces: list[Piece] = []
+        """The samples of the row that was looked at last."""
+        self._holders: dict[bytes, str] = {}
+        """The first thread that held a message, by the keys of the message."""
         self._rows: Counter[str] = Counter()
 
     def entries(self, rollouts: Iterable[Rollout]) -> Iterator[Entry]:
@@ -81,7 +82,9 @@ class Survey:
     def _spoken(self, rollouts: Iterable[Rollout]) -> Iterator[Rollout]:
         for rollout in rollouts:
             self.summary.rows += 1
-            if any(map(from_model, rollout.messages)):
+            spoken = sum(map(from_model, rollout.messages))
+            self.summary.messages_read += spoken
+            if spoken:
                 yield rollout
             else:
                 self.summary.rows_without_model += 1
@@ -100,7 +103,8 @@ class Survey:
                     self.summary.model_messages["filtered"] += sum(map(from_model, row.rollout.messages))
 
     def _entry(self, rollout: Rollout, found: Signals, faults: dict[int, list[str]]) -> Entry:
-        """One row: judged as it is, then redacted, then cut."""
+        """One row, judged as it was, redacted, and cut for a first look."""
+        self.summary.rows_used += 1
         task = found.task_id or ""
         facts = Facts(faults, verdict(rollout, found))
         self.groups.join(task, _relatives(rollout))
@@ -109,9 +113,25 @@ class Survey:
         self.summary.sources[rollout.source_kind] += 1
         self._rows[rollout.trace_id] += 1
         number = self._rows[rollout.trace_id]
-        entry = Entry(number, rollout, task, [], [], facts, redacted_signals, redaction)
-        self._cut(entry)
+        contents = [digest(content_of(message)) for message in rollout.messages]
+        keys = [copy_keys(m, c) if from_model(m) else [] for m, c in zip(rollout.messages, contents, strict=True)]
+        self.groups.join(task, self._sharers(rollout.trace_id, keys))
+        entry = Entry(number, rollout, task, contents, keys, facts, redacted_signals, redaction)
+        self._look_at(entry)
         return entry
+
+    def _sharers(self, trace_id: str, keys: list[list[bytes]]) -> list[Hashable]:
+        """The threads that hold a message of this one too."""
+        each = (key for of_message in keys for key in of_message)
+        return [("thread", self._holders.setdefault(key, trace_id)) for key in each]
+
+    def _look_at(self, entry: Entry) -> None:
+        self.pieces = list(self._cutting.pieces(entry, self._cutting.contexts(entry)))
+        for piece in self.pieces:
+            with suppress(Refused):
+                self._cutting.check(piece)
+                self.projection.survey(piece.sample)
+                self._cutting.learn(entry, piece)
 
     def clean(self, value: Any) -> Any:
         """Text, or plain data with texts in it, as it may leave: redacted, unless that was refused."""
@@ -124,40 +144,10 @@ class Survey:
         self.summary.secrets.update(counts)
         return self.redactor.value(found), Redacted(POLICY, counts)
 
-    def _cut(self, entry: Entry) -> None:
-        contents = Contents()
-        self._seen.next_row(contents)
-        cut = contexts(entry.rollout, self.plan.mode, self._seen)
-        self.summary.model_messages.update(copied=cut.copied, cut=cut.cut)
-        entry.contexts = cut.contexts
-        entry.drops = [self._drop(sample, contents) for sample in samples(entry, self.plan)]
-
-    def _drop(self, sample: Sample, contents: Contents) -> str:
-        """Why the sample is not written; an empty text when it is, as far as is known yet."""
-        self.summary.samples += 1
-        if not sample.targets:
-            return ALL_MASKED
-        if (digest := sample_digest(sample.turns, contents)) in self._digests:
-            return DUPLICATE
-        self._digests.add(digest)
-        self.projection.survey(sample)
-        return ""
-
 
 def _relatives(rollout: Rollout) -> list[Hashable]:
     """Ids of the threads that say the same as this one, or that it is a part of."""
     meta = rollout.source_meta
     parent = meta.parent.trace_id if meta.parent else None
-    ids = (rollout.trace_id.partition("#b")[0], rollout.root_session_id, meta.forked_from, parent)
+    ids = (BRANCH.sub("", rollout.trace_id), rollout.root_session_id, meta.forked_from, parent)
     return [("thread", each) for each in ids if each]
-
-
-def samples(entry: Entry, plan: ExportPlan) -> Iterator[Sample]:
-    """The samples of a row, masked: the same in both passes."""
-    again = f"~{entry.number}" if entry.number > 1 else ""
-    for number, context in enumerate(entry.contexts):
-        sample = build_sample(entry.rollout, context, plan.mode, entry.task_id, plan.train_summaries)
-        sample.sample_id = f"{sample.row_id}{again}/{number}"
-        sample.signals, sample.redaction = entry.signals, entry.redaction
-        mask(sample.turns, plan.masks, entry.facts)
-        yield sample
