@@ -42,6 +42,7 @@ golden: $(READY) ## where the code disagrees with the golden folders (ACCEPT=1 t
 
 bench: $(BENCH_READY) ## measure against the reference and the floor (BENCH_FLAGS=--full for 1 GB)
 	$(BIN)/python benchmarks/run.py $(BENCH_FLAGS)
+	$(BIN)/python benchmarks/redaction.py
 
 constraints: ## pin the newest versions that Python 3.11 can have (run it with a python3.11)
 	rm -rf build/pin && python3.11 -m venv build/pin

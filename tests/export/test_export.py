@@ -341,7 +341,10 @@ def test_what_the_user_can_mend(run: Run, arguments: list[str], words: str) -> N
     assert [path.name for path in Path().iterdir()] == ["mine"]
 
 
-ROW = '{"trace_id": "t", "source_kind": "x", "source_path": "f", "is_sidechain": false, "messages": [], "source_meta": {"parser": "x/1"}}\n'
+ROW = (
+    '{"trace_id": "t", "source_kind": "x", "source_path": "f", "is_sidechain": false, "messages": [], '
+    '"source_meta": {"parser": "x/1"}}\n'
+)
 
 
 @pytest.mark.parametrize(

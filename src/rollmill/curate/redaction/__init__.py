@@ -1,0 +1,8 @@
+"""Secrets and people's names out of rollouts: ``Redactor``. ``docs/redaction.md`` says what goes and what stays."""
+
+from rollmill.curate.redaction.finding import Finding
+from rollmill.curate.redaction.names import PLACEHOLDER
+from rollmill.curate.redaction.redactor import POLICY, Place, Redactor, mark
+from rollmill.curate.redaction.search import find
+
+__all__ = ["PLACEHOLDER", "POLICY", "Finding", "Place", "Redactor", "find", "mark"]
