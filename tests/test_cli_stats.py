@@ -177,3 +177,11 @@ def test_without_matplotlib_the_message_says_what_to_install(run: Run, monkeypat
     ran = run("stats", EXAMPLES / "codex", "--picture", "corpus.svg")
     assert ran.status == 2 and "pip install 'rollmill[plot]'" in ran.err
     assert run("stats", EXAMPLES / "codex").status == 0
+
+
+@pytest.mark.parametrize("where", ["", "'x'", "cast(agent_version as int) > 1"])
+def test_a_condition_that_does_not_work_is_the_users_to_fix(run: Run, where: str) -> None:
+    ran = run("stats", EXAMPLES / "claude_code", "--where", where)
+    assert ran.status == 2
+    assert f"the where condition {where!r} does not work" in ran.err
+    assert "Traceback" not in ran.err

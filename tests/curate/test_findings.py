@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import rollmill
+from rollmill.curate._study import study
 from rollmill.curate.findings import findings
+from rollmill.curate.signals import signals
 from rollmill.rollout import Message
 from tests.curate.conversations import bash, edit, harness, human, model, result, rollout
 
@@ -16,12 +18,12 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "rollouts"
 
 
 def test_failed_calls_of_a_real_session() -> None:
-    """Of its 33 calls one failed, `sed` of a glob that matches nothing. Two `rg` ended with 1 and found nothing."""
+    """Of its 33 calls one failed, `sed` of a glob that matches nothing, beside a good one. Two `rg` ended with 1 and
+    found nothing."""
     (session,) = [each for each in rollmill.read(EXAMPLES / "codex", "codex") if each.trace_id.startswith("019cabb7")]
-    found = findings(session)
-    assert list(found.values()) == [["failed_call"]]
-    failed = [call.function.arguments for index in found for call in session.messages[index].tool_calls]
-    assert any("sed -n" in arguments and "commands/*.md" in arguments for arguments in failed)
+    (failed,) = [call for call in study(session).calls if call.failed]
+    assert "sed -n" in failed.arguments and "commands/*.md" in failed.arguments
+    assert findings(session) == {}
 
 
 @pytest.mark.parametrize(
@@ -42,9 +44,44 @@ def test_a_search_that_finds_nothing_did_not_fail(command: str, output: str, cod
     assert bool(findings(made)) == failed
 
 
-def test_one_bad_call_of_several_makes_the_message_bad() -> None:
-    calls = model("", ("Read", {"file_path": "a"}), ("Read", {"file_path": "b"}))
-    assert findings(rollout(human("Go."), calls, result("x"), result("gone", True, 1))) == {1: ["failed_call"]}
+@pytest.mark.parametrize(
+    ("failures", "bad"), [([True], True), ([True, False], False), ([True, True, False], True), ([True] * 3, True)]
+)
+def test_a_message_is_bad_when_most_of_its_calls_failed(failures: list[bool], bad: bool) -> None:
+    calls = model("", *[("Read", {"file_path": str(number)}) for number in range(len(failures))])
+    results = [result("x", failed, number) for number, failed in enumerate(failures)]
+    assert findings(rollout(human("Go."), calls, results)) == ({1: ["failed_call"]} if bad else {})
+
+
+def test_a_call_that_was_given_up_did_not_fail_itself() -> None:
+    calls = model("", *[("Read", {"file_path": name}) for name in "abc"])
+    given_up = "<tool_use_error>Sibling tool call errored</tool_use_error>"
+    results = [result("gone", True), result(given_up, True, 1), result(given_up, True, 2)]
+    assert findings(rollout(human("Go."), calls, results)) == {}
+
+
+@pytest.mark.parametrize(
+    ("command", "output", "bad"),
+    [
+        ("pytest -q", "1 failed in 0.2s", False),
+        ("mise run test", "[test] ERROR task failed", False),
+        ("cd app && go test ./...", "--- FAIL: TestA\nFAIL", False),
+        ("npx tsc --noEmit", "a.ts(1,2): error TS2304: x", False),
+        ("make check", "something only this project prints", False),
+        ("mise run fmt && mise run lint", "[lint] ERROR task failed", False),
+        ("pytest -q", "bash: pytest: command not found", True),
+        ("pytest --flaky", "ERROR: usage: pytest [options]\nerror: unrecognized arguments: --flaky", True),
+        ("pytest -q", "Command timed out after 2m", True),
+        ("npm test", "npm error code ENOENT\nnpm error path /x/package.json", True),
+        ("go build -o x . && ./x configure", "bad flag", True),
+        ("pytest -q && git push", "3 passed in 0.3s\nfatal: no remote", True),
+        ("cat nowhere", "cat: nowhere: No such file or directory", True),
+    ],
+)
+def test_tests_and_builds_that_fail_have_answered(command: str, output: str, bad: bool) -> None:
+    made = rollout(human("Go."), bash(command, output, True))
+    assert findings(made) == ({1: ["failed_call"]} if bad else {})
+    assert signals(made).tool_errors == 1
 
 
 # Reverted edits
@@ -60,6 +97,12 @@ def test_one_bad_call_of_several_makes_the_message_bad() -> None:
         "cd /r && git restore .",
         "git reset --hard HEAD",
         "git -C /r restore --source=HEAD~1 src/app.py",
+        "cd /r/src && git checkout .",
+        "cd /r && cd src && git checkout app.py",
+        "cd /other && make; cd /r && git checkout .",
+        "cd $HOME && git checkout .",
+        "cd src && git restore .",
+        "cd ../../../r && git checkout .",
     ],
 )
 def test_an_edit_that_git_undoes(command: str) -> None:
@@ -76,11 +119,33 @@ def test_an_edit_that_git_undoes(command: str) -> None:
         "git restore --staged src/app.py",
         "git reset HEAD~1",
         "git stash && git stash pop",
+        "git -C /other checkout .",
+        "cd /other/repo && git checkout .",
+        "cd /other; git reset --hard",
+        "bash -c 'cd /other && git checkout src/app.py'",
+        "cd ../other && git checkout .",
+        "cd docs && git checkout .",
         "echo git checkout .",
     ],
 )
 def test_an_edit_that_stays(command: str) -> None:
     assert findings(rollout(human("Go."), edit("/r/src/app.py", "1", "2"), bash(command))) == {}
+
+
+def test_the_folder_that_a_call_names() -> None:
+    def shell(folder: str) -> list[Message]:
+        return [model("", ("shell", {"command": ["git", "checkout", "."], "workdir": folder})), result("", False)]
+
+    patch = "*** Begin Patch\n*** Update File: src/app.py\n-1\n+2\n*** End Patch"
+    edited = [human("Go."), model("", ("apply_patch", {"input": patch})), result("ok", False)]
+    assert findings(rollout(edited, shell("/home/ann/shop"))) == {1: ["reverted_edit"]}
+    assert findings(rollout(edited, shell("/home/ann/bank"))) == {}
+
+
+def test_a_commit_elsewhere_makes_nothing_permanent_here() -> None:
+    committed = bash("git -C /other commit -m x", "[main 1a2b3c4] x")
+    made = rollout(human("Go."), edit("/r/a.py", "1", "2"), committed, bash("git checkout ."))
+    assert findings(made) == {1: ["reverted_edit"]}
 
 
 def test_a_revert_that_failed_undoes_nothing() -> None:
@@ -149,6 +214,21 @@ def test_what_is_no_loop() -> None:
     for made in (other_result, asked_again, after_an_edit, unanswered, rollout(human("Go."), polled, polled)):
         assert findings(made) == {}
     assert findings(rollout(human("Go."), *long_ago)) == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sleep 5; curl localhost:3000/health",
+        "git status",
+        "cd /r && docker ps",
+        "wait",
+        "ps aux | grep x",
+        "gh pr checks 3",
+    ],
+)
+def test_asking_again_how_something_is_is_no_loop(command: str) -> None:
+    assert findings(rollout(human("Go."), bash(command, "starting"), bash(command, "starting"))) == {}
 
 
 def test_what_codex_puts_around_an_output_does_not_hide_a_loop() -> None:

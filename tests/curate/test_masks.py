@@ -162,4 +162,9 @@ def test_praise_that_goes_on_says_nothing(text: str) -> None:
 def test_a_last_word_of_disagreement_counts_when_no_model_answered_it() -> None:
     assert judged(*DONE, human("that's wrong")) == ("failure", "human displeased")
     assert judged(*DONE, human("that's wrong"), model("Sorry."))[0] == "unknown"
+    passed = bash("pytest", "1 passed in 0.1s")
+    wrong = human("no, that's wrong. revert it")
+    assert judged(human("Fix it."), passed, wrong) == ("failure", "human displeased"), "it outweighs earlier tests"
+    assert judged(human("Fix it."), passed, wrong, model("Done.")) == ("success", "last tests passed")
+    assert judged(human("Fix it."), passed, wrong, resolved=True) == ("success", "resolved true")
     assert judged(human("perfect"))[0] == "unknown", "nothing was done yet"

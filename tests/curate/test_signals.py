@@ -151,6 +151,11 @@ CORRECTIONS = [
     "still failing",
     "Stop.",
     "You didn’t run the tests",
+    "wrong file",
+    "this still has the same bug",
+    "hm, this is wrong: 2 + 2 is 4",
+    "don't touch that",
+    "The tests pass. Please revert this though",
 ]
 NO_CORRECTIONS = [
     "yes please",
@@ -166,6 +171,20 @@ NO_CORRECTIONS = [
     "this is great",
     "linting is failing now",
     "notes.md should list them",
+    "Undo/redo support please",
+    "Revert button: add one to the UI",
+    "Rollback support: implement",
+    "wrong-way tests: add them",
+    "It doesn't matter, go on with plan B",
+    "you missed nothing, good job",
+    "this still has potential, add more",
+    "the config is wrong in prod, please look into it",
+    "don't use semicolons in the new file",
+    "Don't you think we should also test X? great work",
+    "why did you choose redis? just curious",
+    "I said hello to the team; now next task",
+    "add a button to undo all changes",
+    "tell me if this is wrong",
     "",
 ]
 
@@ -337,8 +356,31 @@ def test_the_words_of_a_command() -> None:
         ("make fmt && make test", "nothing known", True, "failed"),
         ("pytest &", "", False, "unknown"),
         ("pytest -q", "", None, "unknown"),
+        ("! pytest tests", "1 failed, 2 passed in 0.1s", False, "failed"),
+        ("! pytest tests", "3 passed in 0.1s", True, "passed"),
+        ("! pytest tests", "", None, "unknown"),
+        ("bash -c '! pytest tests'", "", False, "failed"),
+        ("! bash -c 'cd x && pytest tests'", "", True, "passed"),
+        ("! pytest tests || git push", "", True, "unknown"),
+        ("go test -run NoSuch ./...", "ok  \tpkg\t0.01s [no tests to run]", False, "unknown"),
+        ("go test ./...", "?   \ta\t[no test files]\nok  \tb\t0.2s", False, "passed"),
+        ("go test ./...", "?   \ta\t[no test files]", False, "unknown"),
+        ("go test ./...", "ok  \ta\t0.1s [no tests to run]\nok  \tb\t(cached)", False, "passed"),
+        ("cargo test x", "test result: ok. 0 passed; 0 failed; 12 filtered out", False, "unknown"),
+        ("cargo test", "test result: ok. 5 passed; 0 failed\n\nrunning 0 tests\n\ntest result: ok. 0 passed; 0 failed",
+         False, "passed"),
+        ("cargo test x | tail -1", "test result: ok. 0 passed; 0 failed; 12 filtered out", False, "unknown"),
+        ("npm test", '> test\n> echo "no tests"\nno tests', False, "unknown"),
+        ("pytest -k x", "===== 7 deselected in 0.01s =====", True, "unknown"),
+        ("pytest", "===== 10 passed, 2 skipped in 0.01s =====", False, "passed"),
+        ("pytest", "===== 2 skipped in 0.01s =====", False, "unknown"),
+        ("pytest", "===== no tests ran in 0.00s =====", True, "unknown"),
+        ("python -m unittest", "Ran 0 tests in 0.000s\n\nOK", False, "unknown"),
+        ("ctest", "100% tests passed, 0 tests failed out of 10", False, "passed"),
+        ("make test", "make: Nothing to be done for 'test'.", False, "unknown"),
+        ("make test", "all fine: no test failures", False, "passed"),
     ],
-)
+)  # fmt: skip
 def test_whether_tests_passed(command: str, output: str, is_error: bool | None, expected: str) -> None:
     found = signals(rollout(human("Go."), bash(command, output, is_error)))
     assert (found.test_runs, found.last_test) == (1, expected)
@@ -390,6 +432,22 @@ def test_edits_commits_and_files() -> None:
     found = signals(made)
     assert (found.edits, found.files_touched, found.commits, found.commands) == (5, 3, 1, 4)
     assert found.edits_after_test == 2, "documents do not count"
+
+
+@pytest.mark.parametrize(
+    ("command", "output", "is_error", "commits"),
+    [
+        ("git commit -m x; git status", "nothing to commit, working tree clean", False, 0),
+        ("git commit -m x; git status", "[main 1a2b3c4] x\n 1 file\nnothing to commit, working tree clean", False, 1),
+        ("git commit -m x && git push", "[main (root-commit) 1a2b3c4] x\nfatal: no remote", True, 1),
+        ("git commit -qm x; git status", "nothing to commit, working tree clean", False, 1),
+        ("git commit -m x && git status", "nothing to commit, working tree clean", False, 1),
+        ("git commit -m x; true", "no changes added to commit", False, 0),
+        ("git commit -m x", "", True, 0),
+    ],
+)
+def test_a_commit_that_was_made(command: str, output: str, is_error: bool, commits: int) -> None:
+    assert signals(rollout(human("Go."), bash(command, output, is_error))).commits == commits
 
 
 def test_every_program_that_is_known_is_looked_at() -> None:
@@ -476,9 +534,40 @@ def test_a_condition_sees_columns_and_signals() -> None:
 
 def test_a_condition_that_does_not_work_is_told_before_anything_is_read() -> None:
     check_where(None)
-    check_where("corrections = 0")
+    check_where("corrections = 0 -- none")
     with pytest.raises(ConfigError, match="corections"):
         check_where("corections = 0")
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("", "it is empty"),
+        (" \n", "it is empty"),
+        ("-- a remark", "must be true or false"),
+        ("'x'", "must be true or false.* and is VARCHAR"),
+        ("tool_errors", "must be true or false.* and is BIGINT"),
+        ("null", "must be true or false"),
+        ("corrections = 0 and", "syntax error"),
+        ("count(*) > 1", "aggregates"),
+        ("true) union select (true", "syntax error"),
+        ("number = 1", "Referenced column"),
+        ("place = 1", "Referenced column"),
+    ],
+)
+def test_what_is_no_condition(where: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as told:
+        check_where(where)
+    assert str(told.value).startswith(f"the where condition {where!r} does not work: ")
+    assert "__" not in str(told.value) and "SELECT" not in str(told.value)
+
+
+def test_a_condition_that_fails_on_a_row() -> None:
+    where = "cast(agent_version as int) > 1"
+    check_where(where)
+    made = [rollout(human("Go."), model("a"), meta={"agent_version": "2.1.0"})]
+    with pytest.raises(ConfigError, match=r"does not work: Conversion Error.*'2\.1\.0'"):
+        rows_where(made, [signals(each) for each in made], where)
 
 
 # At random

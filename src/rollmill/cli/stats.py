@@ -132,7 +132,7 @@ def _matching(window: list[Rollout], where: str | None, stats: Stats) -> Iterato
     from rollmill.curate.task_id import task_id
 
     found = [signals(rollout, task_id(rollout)) for rollout in window]
-    kept = rows_where(window, found, where) if where and window else [True] * len(window)
+    kept = rows_where(window, found, where) if where is not None and window else [True] * len(window)
     stats.filtered += len(kept) - sum(kept)
     return ((rollout, each) for rollout, each, keep in zip(window, found, kept, strict=True) if keep)
 

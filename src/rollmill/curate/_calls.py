@@ -25,6 +25,7 @@ REJECTED = (
 """How a result begins that a human wrote with a refusal. (Claude Code's "doesn't want to take this action right now"
 is not among them: it also stands for calls that were cancelled without anybody being asked.)"""
 
+_GIVEN_UP = re.compile("(?:<tool_use_error>)?(?:Sibling tool call errored|Cancelled: parallel tool call)")
 REASON_OF_REJECTION = "the user said:\n"
 
 _FAILED = re.compile(
@@ -42,6 +43,8 @@ class Call(Struct, gc=False):
     """One call: the index of its message, its name and arguments, its result's text, and what came of it.
 
     ``failed`` is None when nothing says so; ``rejected`` when a human refused it, which is no failure of the call.
+    ``excused``: it failed, but not by a fault of its own: tests or a build that it ran failed, which is the answer to
+    what it asked; or it was given up because a call beside it failed.
     """
 
     message: int
@@ -50,6 +53,7 @@ class Call(Struct, gc=False):
     result: Message | None = None
     failed: bool | None = None
     rejected: bool = False
+    excused: bool = False
 
     @property
     def said(self) -> str:
@@ -93,8 +97,10 @@ def _answer(call: Call, result: Message) -> None:
     text = first_text(result)
     if text.startswith(REJECTED):
         call.failed, call.rejected = None, True
-    elif call.failed is None:
+        return
+    if call.failed is None:
         call.failed = _failed(text)
+    call.excused = bool(call.failed and _GIVEN_UP.match(text))
 
 
 def first_text(message: Message) -> str:

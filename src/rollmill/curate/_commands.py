@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from rollmill.curate._runners import RunKind, kind_of_run, reverted_paths, unwrapped
+from rollmill.curate._runners import RunKind, git_paths, joined, kind_of_run, spelled_out, unwrapped
 
 
 class Simple(Struct, gc=False):
@@ -27,7 +27,8 @@ class Run(Struct, gc=False):
     """A simple command that is recognised.
 
     ``decides_success``: when the whole command succeeds, this one did. ``decides_failure``: when the whole command
-    fails, it was this one. ``paths`` are the files a revert restores (``.`` for all).
+    fails, it was this one. ``negated``: behind ``!``, so that it failed where the command succeeds. ``paths`` are the
+    files a revert restores or a commit holds (``.`` for all), seen from where the command began.
     """
 
     kind: RunKind
@@ -35,6 +36,7 @@ class Run(Struct, gc=False):
     decides_success: bool = False
     decides_failure: bool = False
     paths: list[str] = []
+    negated: bool = False
 
 
 _INTERESTING = re.compile(
@@ -58,6 +60,9 @@ _LONGEST_SIMPLE = 2_000
 _MOST = 200
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _SHELLS = {"bash", "sh", "zsh", "dash", "ksh"}
+_GOES = ("cd ", "pushd ", "popd")
+_WAITS = set("sleep wait watch ps pgrep jobs top uptime squeue sacct nvidia-smi".split())
+_STATES = {"status", "ps", "checks", "wait", "watch"}
 _HARMLESS = {"cd", "export", "source", ".", "set", "pushd", "popd", "unset", "ulimit", "true", "echo", "pwd"}
 
 
@@ -68,9 +73,13 @@ def runs(text: str, depth: int = 0) -> list[Run]:
         return []
     parts = simple_commands(text)[:_MOST]
     found: list[Run] = []
+    folder = ""
     for number, part in enumerate(parts):
-        if _INTERESTING.search(part.text):
+        if part.text.startswith(_GOES):
+            folder = _gone(folder, words_of(part.text))
+        elif _INTERESTING.search(part.text):
             for run in _recognised(part, depth):
+                run.paths = [joined(folder, path) for path in run.paths]
                 run.decides_success = run.decides_success and _success_reaches_the_end(parts, number)
                 run.decides_failure = run.decides_success and run.decides_failure and _alone(parts, number)
                 found.append(run)
@@ -82,6 +91,15 @@ def only_searches(text: str) -> bool:
     parts = simple_commands(without_heredocs(text)[:_LONGEST])
     words = unwrapped(words_of(parts[-1].text)) if parts else []
     return bool(words) and (words[0].rsplit("/", 1)[-1] in _SEARCHES or words[:2] == ["git", "grep"])
+
+
+def polls(text: str) -> bool:
+    """Whether a command waits, or asks how something is: asking that again is not doing the same again."""
+    for part in simple_commands(without_heredocs(text)[:_LONGEST])[:_MOST]:
+        words = unwrapped(words_of(part.text))
+        if words and (words[0].rsplit("/", 1)[-1] in _WAITS or not _STATES.isdisjoint(words[1:3])):
+            return True
+    return False
 
 
 def without_heredocs(text: str) -> str:
@@ -138,6 +156,12 @@ def _alone(parts: list[Simple], number: int) -> bool:
     return all(_first_word(part.text) in _HARMLESS or _ASSIGNMENT.match(part.text) for part in others)
 
 
+def _gone(folder: str, words: list[str]) -> str:
+    """Where ``cd`` leads from a folder; what is not spelled out is taken for where the command began."""
+    to = next((word for word in words[1:] if not word.startswith("-")), "")
+    return joined(folder, to) if to and spelled_out(to) else ""
+
+
 def _first_word(text: str) -> str:
     return text.split(None, 1)[0] if text else ""
 
@@ -157,18 +181,24 @@ def _unquoted(piece: re.Match[str]) -> str:
 
 
 def _recognised(part: Simple, depth: int) -> list[Run]:
-    words = unwrapped(words_of(part.text))
+    given = words_of(part.text)
+    words = unwrapped(given)
     if not words:
         return []
     name = words[0].rsplit("/", 1)[-1]
     if name in _SHELLS and depth < 3:
         inner = _inner(words)
-        return runs(inner, depth + 1) if inner else _script(words, part)
-    kind = kind_of_run(name, words[1:])
-    if kind is None:
-        return []
-    paths = reverted_paths(words[1:]) if kind == "revert" else []
-    return [Run(kind, part.text, True, True, paths)]
+        found = runs(inner, depth + 1) if inner else _script(words, part)
+    else:
+        kind = kind_of_run(name, words[1:])
+        found = [Run(kind, part.text, True, True, git_paths(kind, words[1:]))] if kind else []
+    return [_negated(run) for run in found] if "!" in given[: len(given) - len(words)] else found
+
+
+def _negated(run: Run) -> Run:
+    run.negated = not run.negated
+    run.decides_success, run.decides_failure = run.decides_failure, run.decides_success
+    return run
 
 
 def _inner(words: list[str]) -> str:

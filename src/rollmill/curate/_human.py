@@ -20,28 +20,37 @@ _LOOKED_AT = 600
 _FILLER = r"(?:(?:oh|hm+|ok(?:ay)?|well|hey|sorry|but|and|please|actually|yes|yeah|yep|wow|claude)\b[\s,.!-]*)*"
 _NEGATIVE = (
     r"no(?=[,.!;:\n-]|$|,? (?:not|that|this|it|don|do not|you|i|wait|stop|the)\b)",
-    r"nope\b|wrong\b|incorrect\b|hold on\b|undo\b|revert\b|roll ?back\b|let'?s not\b",
+    r"nope\b|hold on\b|let'?s not\b",
+    r"(?:wrong|incorrect)(?=[,.!;:\n]|$| (?:file|one|place|way|branch|folder|path|answer|approach|again)\b(?!-))",
+    r"(?:undo|revert|roll ?back)(?=[.,!\n]|$| (?:that|this|it|those|these|your|the|my|all|every\w*|to|back|please)\b)",
     r"stop(?=[,.!;:\n-]|$| (?:doing|it|that|this|adding|using|changing|making|trying|you)\b)",
     r"wait(?=[,.!;:\n-]|$| (?:no|why|what|i|you|that)\b)",
     r"not (?:what|like that|that|quite|right|correct)\b",
-    r"(?:don'?t|do not)(?! (?:forget|worry|bother|mind|hesitate|commit|push|know|think|see|understand|need))\b",
+    r"(?:don'?t|do not) (?:do|touch|change|delete|remove) (?:that|this|it|those|these)\b",
+    r"(?:don'?t|do not) [^.!?\n]{1,150}?(?:, (?:i (?:want|meant)|just|use|keep|leave)\b| instead\b| rather\b)",
     r"(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|still|broken)\b",
     r"(?:that|this|it)(?:'s| is| was) not (?:what|right|correct|how|it|working|good|true)\b",
-    r"(?:that|this|it) (?:still )?(?:isn'?t|doesn'?t|does not|didn'?t|did not|won'?t) ",
-    r"(?:that|this|it) still (?:fails|says|shows|has|crashes|happens)",
-    r"you (?:broke|didn'?t|did not|forgot|missed|misunderstood|removed|deleted)\b",
+    r"(?:that|this|it) (?:still )?(?:isn'?t|doesn'?t|does not|didn'?t|did not|won'?t) "
+    r"(?!(?:matter|hurt|need|have to|bother|mean|make a difference)\b)",
+    r"(?:that|this|it) still (?:fails|says|shows|crashes|happens)",
+    r"(?:that|this|it) still has (?:the same|no|(?:an? )?(?:\w+ )?(?:error|bug|issue|problem)s?)\b",
+    r"you (?:broke|didn'?t|did not|forgot|missed|misunderstood|removed|deleted)\b"
+    r"(?! (?:nothing|none|miss|forget|break|have to|need))",
     r"you (?:should(?:n'?t| not| have)|were(?:n'?t| not))\b|you(?:'re| are) (?:wrong|not)\b",
-    r"why (?:did|are|have|would) you\b",
-    r"i (?:didn'?t|did not|never) (?:ask|say|want|mean|tell)\b|i (?:said|asked you|told you|meant)\b",
+    r"why (?:did|are|have|would) you\b(?! (?:choose|pick|prefer|decide))",
+    r"i (?:didn'?t|did not|never) (?:ask|say|want|mean|tell)\b",
+    r"i (?:said(?! (?:hello|hi)\b)|asked you|told you|meant)\b",
     r"still (?:not|broken|fail|doesn'?t|does not|the same|getting|wrong)",
 )
 _OPENING = re.compile(f"{_FILLER}(?:{'|'.join(_NEGATIVE)})")
 _INSIDE = re.compile(
     r"\bnot what i (?:asked|wanted|meant|said)|\byou broke\b|\bi didn't ask\b"
-    r"|\b(?:is|was|are|seems?) (?:not (?:correct|right)|incorrect|wrong)\b"
-    r"|\bthat(?:'s| is) (?:wrong|incorrect|not (?:right|correct))"
-    r"|\b(?:revert|undo) (?:that|this|it|your|the|all)\b"
+    r"|\b(?:is|was|are|seems?) not correct\b"
+    r"|\b(?=[tiy])(?<!if )(?<!whether )(?<!when )(?:that|this|it|you)(?:'s|'re| is| was| are| seems?) "
+    r"(?:wrong|incorrect|not (?:right|correct))\b"
+    r"|(?:[.,;!\n] ?|please |let'?s )(?:revert|undo) (?:that|this|it|your|all)\b"
 )
+_HINTS_INSIDE = ("not what i", "broke", "didn't ask", "correct", "wrong", "right", "revert", "undo")
 _GO_ON = re.compile(rf"{_FILLER}(?:continue|go on|go ahead|proceed|resume|carry on|keep going)\b")
 _POSITIVE = (
     "thanks?(?: you)?(?: so much| a lot| very much)?|thx|ty|perfect|awesome|excellent|amazing|wonderful|brilliant",
@@ -66,11 +75,11 @@ class Turn(Struct, gc=False):
 
 
 class Revert(Struct, gc=False):
-    """A revert that the human typed into a shell: its index, that of the last model message before it, what files."""
+    """A revert that the human typed into a shell: its index, that of the last model message before it, the command."""
 
     index: int
     last_model: int
-    paths: list[str]
+    run: Run
 
 
 class People(Struct, gc=False):
@@ -102,7 +111,7 @@ def people(messages: list[Message], calls: list[Call]) -> People:
             stopped, speaking = False, True
         elif message.extra.kind in ("bash", "user_shell"):
             typed = [run for run in _typed_runs(message) if run.kind == "revert"]
-            found.reverts += [Revert(index, last_model, run.paths) for run in typed]
+            found.reverts += [Revert(index, last_model, run) for run in typed]
     return found
 
 
@@ -132,7 +141,11 @@ def _corrects(text: str, stopped: bool, before: str) -> bool:
     if stopped and not _GO_ON.match(text):
         return True
     answers = text.startswith("no") and before[-200:].rstrip().endswith("?")
-    return bool(not answers and _OPENING.match(text)) or bool(_INSIDE.search(text[:250]))
+    return bool(not answers and _OPENING.match(text)) or _disagrees_inside(text[:250])
+
+
+def _disagrees_inside(text: str) -> bool:
+    return any(hint in text for hint in _HINTS_INSIDE) and bool(_INSIDE.search(text))
 
 
 def _typed_runs(message: Message) -> list[Run]:

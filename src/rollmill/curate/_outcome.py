@@ -1,4 +1,4 @@
-"""How a rollout ended and whether it succeeded: labels first, then its last tests, then the human's word."""
+"""How a rollout ended and whether it succeeded: labels first, then the human's last word and the last tests."""
 
 from __future__ import annotations
 
@@ -50,15 +50,18 @@ def resolved(labels: dict[str, Any]) -> bool | None:
 
 
 def verdict(rollout: Rollout, signals: Signals) -> Verdict:
-    """Whether the rollout succeeded: by its labels, else by its last tests, else by what the human said last."""
+    """Whether the rollout succeeded: by its labels, else by a correction that no model answered, else by its last
+    tests, else by praise."""
     if signals.resolved is not None:
         return Verdict("success" if signals.resolved else "failure", f"resolved {str(signals.resolved).lower()}")
     if signals.reward is not None:
         return _by_reward(signals.reward, "reward" if "reward" in rollout.source_meta.labels else "score")
+    if signals.last_word == "displeased":
+        return Verdict("failure", "human displeased")
     if signals.last_test in ("passed", "failed") and not signals.edits_after_test:
         return Verdict("success" if signals.last_test == "passed" else "failure", f"last tests {signals.last_test}")
-    if signals.last_word:
-        return Verdict("success" if signals.last_word == "pleased" else "failure", f"human {signals.last_word}")
+    if signals.last_word == "pleased":
+        return Verdict("success", "human pleased")
     return Verdict("unknown", _why_unknown(rollout, signals))
 
 

@@ -68,6 +68,7 @@ _BUILD_TARGET = re.compile(
 _TEST_SCRIPT = re.compile(r"(?:run[-_]?)?(?:all[-_]?)?(?:unit[-_]?)?tests?(?:\.sh|\.py|\.bash|\.js|\.ts)?$")
 _TEST_FILE = re.compile(r"(?:test_.+|.+_tests?)\.py$")
 _NO_RUN = set("--version --help -h -V --collect-only --co --listTests --fixtures --list --dry-run".split())
+_ABSOLUTE = re.compile(r"[/\\~]|[A-Za-z]:[/\\]")
 _GIT_OPTIONS_WITH_A_VALUE = {"-C", "-c", "--git-dir", "--work-tree"}
 
 
@@ -179,6 +180,27 @@ def reverted_paths(arguments: list[str]) -> list[str]:
     return [word for word in _operands(rest) if "." in word.rpartition("/")[2] or word.endswith("/")]
 
 
+def git_paths(kind: RunKind, arguments: list[str]) -> list[str]:
+    """The paths that a revert restores, and ``.`` for a commit, seen from where git was started."""
+    if kind not in ("revert", "commit"):
+        return []
+    options = arguments[: arguments.index(_git_command(arguments)[0])]
+    folder = options[options.index("-C") + 1] if "-C" in options[:-1] else ""
+    return [joined(folder, path) for path in (reverted_paths(arguments) if kind == "revert" else ["."])]
+
+
+def joined(folder: str, path: str) -> str:
+    """The path as it is seen from where the folder is seen from; ``.`` in a folder is the folder."""
+    if not folder or not spelled_out(folder) or _ABSOLUTE.match(path):
+        return path
+    return folder if path in (".", "./", ":/", ":") else f"{folder.rstrip('/')}/{path.removeprefix('./')}"
+
+
+def spelled_out(folder: str) -> bool:
+    """Whether the folder's name stands there, and not a variable or a command that gives it."""
+    return "$" not in folder and "`" not in folder
+
+
 def _operands(words: list[str]) -> list[str]:
     found, skip = [], False
     for word in words:
@@ -208,12 +230,65 @@ _SUCCESSES = re.compile(
     r"|^Passed!|✓ Compiled successfully|^\*\* (?:BUILD|TEST) SUCCEEDED",
     re.MULTILINE,
 )
+_NONE_RAN = re.compile(
+    r"\bno tests?\b(?! (?:failed|failures?|failing|errors?))|\bno-source\b"
+    r"|^make.*: (?:nothing to be done|.* is up to date)"
+    r"|\b0 (?:tests?(?! fail)|passed|passing|examples?|items)\b|\btests run: 0\b|^# tests 0$"
+    r"|\b\d+ (?:skipped|deselected)\b.* in [\d.]+ ?m?s",
+    re.MULTILINE,
+)
+_HINTS_OF_NONE = (
+    *("no test", "no-source", "to be done", "up to date", "0 test", "0 pass", "0 example", "0 item", "run: 0"),
+    *("# tests 0", " skipped", " deselected"),
+)
+_SOME_RAN = re.compile(
+    r"\b[1-9]\d* (?:x?passed|x?failed|passing|failing|examples?\b)|^ok\s+\S+\s+(?!.*\[no tests to run\])"
+    r"|^ *--- (?:PASS|FAIL)|\b(?:Ran|Executed|Tests run:|OK \() ?[1-9]|\d% tests passed",
+    re.MULTILINE,
+)
+_COMMITTED = re.compile(r"^\[[^\]\n]+ [0-9a-f]{7,40}\] ", re.MULTILINE)
+_NOT_COMMITTED = re.compile(r"nothing to commit|nothing added to commit|no changes added to commit|Aborting commit")
+_QUIET = re.compile(r"\s(?:--quiet|-[a-z]*q[a-z]*)\b")
+_NOT_STARTED = (
+    *("command not found", "not recognized as", "no such file or directory", "no module named", "missing script"),
+    *("unknown command", "unknown option", "unknown flag", "unrecognized", "no rule to make target", "\nusage: "),
+    *("error: usage: ", "timed out", "killed by"),
+)
+_NPM_NOT_STARTED = re.compile(r"^npm (?:ERR!|error) (?:code (?:ENOENT|E404)|Missing script)", re.MULTILINE)
 _TAIL = 3_000
 
 
 def closing_line(text: str) -> bool | None:
     """What the runner's own last lines say: True passed, False failed, None neither. A failure outweighs."""
-    tail = text[-_TAIL:].replace("\\n", "\n") if text.startswith("{") else text[-_TAIL:]
+    tail = _tail(text)
     if _FAILURES.search(tail):
         return False
     return True if _SUCCESSES.search(tail) else None
+
+
+def ran_nothing(text: str) -> bool:
+    """Whether a test runner says that it had no test to run, and nowhere that one ran or failed."""
+    tail = _tail(text).lower()
+    if not any(hint in tail for hint in _HINTS_OF_NONE) or not _NONE_RAN.search(tail):
+        return False
+    return not _SOME_RAN.search(text) and closing_line(text) is not False
+
+
+def committed(command: str, text: str) -> bool | None:
+    """Whether git's own words say that a commit was made; None when they say nothing, as it was told to."""
+    if _COMMITTED.search(text):
+        return True
+    return False if _NOT_COMMITTED.search(text) and not _QUIET.search(command) else None
+
+
+def not_started(text: str) -> bool:
+    """Whether a run that failed never came to an answer: it was not found, called wrongly, or out of time."""
+    tail = _tail(text)
+    if _NPM_NOT_STARTED.search(tail):
+        return True
+    lowered = f"\n{tail}".lower()
+    return any(words in lowered for words in _NOT_STARTED) and closing_line(text) is None
+
+
+def _tail(text: str) -> str:
+    return text[-_TAIL:].replace("\\n", "\n") if text.startswith("{") else text[-_TAIL:]

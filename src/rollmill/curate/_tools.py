@@ -68,11 +68,13 @@ def _lines(patch: str) -> tuple[list[str], list[str]]:
 
 
 class Command(Struct, gc=False):
-    """What a shell was told to run, as text; ``patch`` when it only carries a patch for ``apply_patch``."""
+    """What a shell was told to run, as text; ``patch`` when it only carries a patch for ``apply_patch``; the folder it
+    was told to run in."""
 
     text: str
     patch: str = ""
     background: bool = False
+    folder: str = ""
 
 
 class _ShellArguments(Struct, gc=False):
@@ -82,6 +84,7 @@ class _ShellArguments(Struct, gc=False):
     script: str | None = None
     run_in_background: bool | None = None
     is_input: str | bool | None = None
+    workdir: str | None = None
 
 
 class _Replacement(Struct, gc=False):
@@ -137,7 +140,7 @@ def command(call: Call) -> Command | None:
         return None
     text = told if isinstance(told, str) else _joined(told)
     patch = text if _BEGIN_PATCH in text else ""
-    return Command(text, patch, bool(given.run_in_background))
+    return Command(text, patch, bool(given.run_in_background), given.workdir or "")
 
 
 def _joined(words: list[str]) -> str:

@@ -8,6 +8,7 @@ Every column has its one line of definition in ``SIGNALS``, and stands beside th
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -181,7 +182,9 @@ def signal_batch(rollouts: Sequence[Rollout], found: Sequence[Signals]) -> pa.Re
 
 
 def rows_where(rollouts: Sequence[Rollout], found: Sequence[Signals], where: str) -> list[bool]:
-    """For each rollout whether the SQL condition over its columns and its signals holds."""
+    """For each rollout whether the SQL condition over its columns and its signals holds. Raises ``ConfigError`` for a
+    condition that does not work on one of them."""
+    import duckdb
     import pyarrow as pa
 
     from rollmill.engine.tasks import matching
@@ -191,20 +194,47 @@ def rows_where(rollouts: Sequence[Rollout], found: Sequence[Signals], where: str
     batch = pa.RecordBatch.from_arrays(
         [*batch.columns, place], schema=batch.schema.append(pa.field(_PLACE, pa.int64()))
     )
-    kept = set(matching(batch, where).column(_PLACE).to_pylist())
+    try:
+        kept = set(matching(batch, where).column(_PLACE).to_pylist())
+    except duckdb.Error as error:
+        raise _does_not_work(where, _words(error)) from error
     return [number in kept for number in range(len(rollouts))]
 
 
 _PLACE = "__place"
+_HELPERS = re.compile(r',? ?"__(?:place|number)"')
 
 
 def check_where(where: str | None) -> None:
     """Raise ``ConfigError`` for a condition that cannot be asked of rows and signals, before anything is read."""
-    import duckdb
-
     if where is None:
         return
-    try:
-        rows_where([], [], where)
-    except duckdb.Error as error:
-        raise ConfigError(f"the where condition {where!r} does not work: {error}") from error
+    if not where.strip():
+        raise _does_not_work(where, "it is empty")
+    if (kind := _kind(where)) != "BOOLEAN":
+        raise _does_not_work(where, f"it must be true or false, as corrections = 0 is, and is {kind}")
+    rows_where([], [], where)
+
+
+def _kind(where: str) -> str:
+    """The SQL type of what the condition gives. Two brackets stand around it, where one does when it is asked: what
+    closes a bracket that it did not open fits only one of them."""
+    import duckdb
+
+    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        connection.register("rows", signal_batch([], []))
+        try:
+            return str(connection.sql(f"SELECT (({where}\n)) FROM rows").types[0])
+        except duckdb.Error as error:
+            raise _does_not_work(where, _words(error)) from error
+
+
+def _does_not_work(where: str, why: str) -> ConfigError:
+    return ConfigError(f"the where condition {where!r} does not work: {why}")
+
+
+def _words(error: Exception) -> str:
+    """DuckDB's words without the query they were put in, whose helper columns are nobody's to use."""
+    text = _HELPERS.sub("", str(error).partition("\n\nLINE ")[0])
+    return text.replace("bindings:, ", "bindings: ").strip()
