@@ -21,6 +21,7 @@ MAX_RECORDS = 20
 MAX_FILES = 20
 ENDINGS = (".jsonl", ".json", ".ndjson", ".jsonl.zst", ".json.zst")
 """In a folder, files of these endings are looked at; a file that is named itself may have any."""
+HOW = "format=, or --format"
 
 
 def detect(path: str | os.PathLike[str]) -> str:
@@ -61,8 +62,11 @@ def _one_of(names: set[str], path: Path, what: str) -> str:
         return names.pop()
     known = ", ".join(name for name, _ in formats())
     if names:
-        raise DetectionError(f"{path} fits several formats: {', '.join(sorted(names))}; looked at {what}; pass format=")
-    raise DetectionError(f"{path} fits no known format ({known}); looked at {what}; pass format= if it is one of them")
+        several = ", ".join(sorted(names))
+        raise DetectionError(f"{path} fits several formats: {several}; looked at {what}; name one ({HOW})")
+    raise DetectionError(
+        f"{path} fits no known format ({known}); looked at {what}; if it is one of them, name it ({HOW})"
+    )
 
 
 def _described(records: list[Any]) -> str:

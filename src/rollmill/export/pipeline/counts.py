@@ -42,6 +42,8 @@ class ExportSummary:
     samples: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     """Samples that are not written, by reason."""
+    dropped_messages: Counter[str] = field(default_factory=Counter)
+    """Messages of models in them, by the same reason."""
     model_messages: Counter[str] = field(default_factory=Counter)
     """What became of the messages that models wrote: ``learnt``, ``masked``, ``copied``, ``cut``, ``dropped``,
     ``filtered``."""
@@ -81,7 +83,7 @@ class ExportSummary:
             {"left out by --where": self.rows_filtered, "without a model's message": self.rows_without_model}
         )
         lines.append(f"{_counted(self.samples, 'sample')} in {_counted(self.rows_used, 'row')}")
-        lines += _parts({f"dropped: {kind}{HINTS.get(kind, '')}": n for kind, n in sorted(self.dropped.items())})
+        lines += [self._dropped(kind) for kind in sorted(self.dropped)]
         lines += [f"    {n:,} {reason}" for reason, n in self.all_masked.most_common(5)]
         about = "about " if self.tokens_source == "estimate" else ""
         for split in self.splits.values():
@@ -95,6 +97,10 @@ class ExportSummary:
         lines += [f"problem: {problem}" for problem in self.problems[:10]]
         lines += [f"and {len(self.problems) - 10:,} problems more; the manifest has all"] if self.problems[10:] else []
         return [*lines, *([f"written to {self.folder}/"] if self.written else [])]
+
+    def _dropped(self, kind: str) -> str:
+        messages = _counted(self.dropped_messages[kind], "message")
+        return f"  {self.dropped[kind]:,} dropped with {messages} of models: {kind}{HINTS.get(kind, '')}"
 
     @property
     def _is_lopsided(self) -> bool:
@@ -119,6 +125,7 @@ class ExportSummary:
                 "used": self.rows_used,
             },
             "samples": {"made": self.samples, "written": self.written, "dropped": dict(self.dropped)},
+            "dropped_messages": dict(self.dropped_messages),
             "model_messages": {"total": self.messages_read, **self.model_messages},
             "masked": dict(self.masked),
             "all_masked": dict(self.all_masked),
@@ -139,7 +146,11 @@ class ExportSummary:
 HINTS = {
     "media": " (--media placeholder keeps them, with [image] for each picture)",
     "too_long": " (more than --max-tokens)",
-    "weights": " (a mask the target cannot say; dropped.jsonl has the reason)",
+    "weights": " (something is not to be learnt that the target cannot leave out; dropped.jsonl says what)",
+    "no_prompt": " (other samples need prompt and completion, and these begin with what is to be learnt)",
+    "server_call": " (the provider answered a call, and the log does not have the answer)",
+    "tool_name": " (a name this target does not allow; --to trl takes any)",
+    "arguments": " (a call's arguments are no JSON object)",
 }
 _MESSAGES = {
     "learnt": "learnt",
