@@ -32,7 +32,10 @@ def server(**options: object) -> Iterator[str]:
     """The endpoint of a test server in another process."""
     given = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.models.server", *given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.models.fast_server", *given],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None and process.stdin is not None
     try:
@@ -72,7 +75,7 @@ async def _all(model: OpenedModel, endpoint: str, numbers: Iterator[int], worker
 
 
 def timed(endpoint: str, calls: int, concurrency: int, workers: int = 0, size: int = 200, warm: int = 0) -> float:
-    return asyncio.run(run(endpoint, calls, concurrency, workers or 2 * concurrency, size, warm))
+    return asyncio.run(run(endpoint, calls, concurrency, workers or concurrency + 128, size, warm))
 
 
 def zero() -> None:
@@ -101,7 +104,8 @@ def faults() -> None:
     for name, options in (("clean", {}), ("faults", {"faults": json.dumps({429: 0.05, 500: 0.02})})):
         with server(latency=0.2, **options) as endpoint:
             rates[name] = 4480 / timed(endpoint, 4480, 64)
-    print(f"5 % 429 and 2 % 500: {rates['faults'] / rates['clean']:.3f} of the clean {rates['clean']:.0f}/s (target 0.8)")
+    share = rates["faults"] / rates["clean"]
+    print(f"5 % 429 and 2 % 500: {share:.3f} of the clean {rates['clean']:.0f}/s (target 0.8)")
 
 
 def slots() -> None:
