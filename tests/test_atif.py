@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rollmill
 from rollmill.detection import detect
 from rollmill.errors import UnreadableFile
 from rollmill.files import Tree
 from rollmill.formats import RolloutFile, load_format
 from rollmill.formats.atif import is_handled_file, parse_file
 from rollmill.media import MediaFolder
-from rollmill.rollout import RECORD_CLASSES, Rollout
+from rollmill.rollout import RECORD_CLASSES, Parent, Rollout
 from tests.golden import FOLDER
-from tests.writers import examples, parsed
+from tests.writers import PNG_BASE64, PNG_SHA256, examples, parsed
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 JSON = st.recursive(
@@ -111,10 +113,30 @@ def test_any_values_are_read_or_refused(steps: Any, step: Any, agent: Any) -> No
 @examples(200)
 @given(st.binary(max_size=60) | st.binary(max_size=9).map(lambda tail: b'{"agent":{},"steps":[{"source":"user"' + tail))
 def test_any_bytes_give_rows_or_a_documented_error(data: bytes) -> None:
+    for name in ("trajectory.json", "train.jsonl"):
+        try:
+            parsed("atif", data, name)
+        except UnreadableFile as problem:
+            assert problem.kind in ("not_json", "not_a_rollout")
+
+
+@examples(50)
+@given(st.lists(trajectories() | JSON | st.binary(max_size=9).filter(lambda data: b"\n" not in data), max_size=4))
+def test_lines_give_what_each_would_give_as_a_document(values: list[Any]) -> None:
+    lines = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
+    alone = []
+    for line in lines:
+        with suppress(UnreadableFile):
+            alone += parsed("atif", line, "trajectory.json")
     try:
-        parsed("atif", data, "trajectory.json")
-    except UnreadableFile as problem:
-        assert problem.kind in ("not_json", "not_a_rollout")
+        rows = parsed("atif", b"\n".join(lines), "train.jsonl")
+    except UnreadableFile:
+        rows = []
+    assert [row.messages for row in rows] == [row.messages for row in alone]
+    assert len({row.trace_id for row in rows}) == len(rows)
+    for row in rows:
+        records = row.source_meta.fidelity.records
+        assert records.total == sum(getattr(records, name) for name in RECORD_CLASSES)
 
 
 def test_too_deep_nesting_is_no_crash() -> None:
@@ -200,7 +222,85 @@ def test_embedded_images_go_to_the_store(tmp_path: Path) -> None:
 
 def test_harbors_other_files_are_no_trajectories() -> None:
     assert is_handled_file("job/trial/agent/trajectory.cont-1.json")
-    assert not any(map(is_handled_file, ["job/result.json", "job/trial/config.json", "job/trial/lock.json", "x.jsonl"]))
+    assert not any(map(is_handled_file, ["job/result.json", "job/trial/config.json", "job/trial/lock.json", "x.md"]))
+
+
+def test_the_logs_that_agents_leave_in_harbors_folders_are_no_trajectories(tmp_path: Path) -> None:
+    agent = tmp_path / "trial" / "agent"
+    agent.mkdir(parents=True)
+    (agent / "trajectory.json").write_text(json.dumps(asking("a")))
+    (agent / "session.jsonl").write_text(json.dumps(asking("b")) + "\n")
+    rollouts = rollmill.read(tmp_path, "atif")
+    assert [row.trace_id for row in rollouts] == ["a"]
+    assert rollouts.summary.skipped == {"pattern": 1}
+    assert [row.trace_id for row in rollmill.read(tmp_path, "atif", file_pattern="*.jsonl")] == ["b"]
+
+
+def asking(trajectory_id: str, text: str = "q", **more: Any) -> dict[str, Any]:
+    steps = [{"source": "user", "message": text}, {"source": "agent", "message": f"about {text}"}]
+    return {"schema_version": "ATIF-v1.7", "trajectory_id": trajectory_id, "agent": {}, "steps": steps, **more}
+
+
+def test_each_line_is_a_document() -> None:
+    documents = [asking("a"), asking("b", "é"), asking("c", subagent_trajectories=[asking("d")]), asking("e", steps=[])]
+    rows = parsed("atif", b"\n".join(json.dumps(one).encode() for one in documents), "train.jsonl")
+    assert [(row.trace_id, row.messages[0].text) for row in rows] == [("a", "q"), ("b", "é"), ("c", "q"), ("d", "q")]
+    assert rows[3].source_meta.parent == Parent("c")
+    for row in rows:
+        records = row.source_meta.fidelity.records
+        assert (records.total, records.metadata, records.used) == (13, 5, 8)
+        assert not row.source_meta.fidelity.torn_tail
+
+
+def test_a_broken_line_is_counted_and_the_others_are_read() -> None:
+    good = json.dumps(asking("a", "\ud800")).encode()  # half a surrogate pair, said twice, which is mended
+    lines = [
+        good,
+        b'{"agent": {}, "steps": [{"source"',
+        b"",
+        b'{"messages": []}',
+        b"[]",
+        json.dumps(asking("b")).encode(),
+        good[:90],
+    ]
+    rows = parsed("atif", b"\n".join(lines), "train.jsonl")
+    assert [row.trace_id for row in rows] == ["a", "b"]
+    for row in rows:
+        fidelity = row.source_meta.fidelity
+        assert (fidelity.records.total, fidelity.records.unknown, fidelity.records.unreadable) == (10, 2, 2)
+        assert (fidelity.unreadable_lines, fidelity.torn_tail, fidelity.replaced_characters) == ([2, 7], True, 2)
+        assert fidelity.unknown_types == {"no ATIF document": 2}
+
+
+def test_lines_without_ids_of_their_own_go_by_their_number() -> None:
+    nameless = {"session_id": "s", "agent": {}, "steps": asking("")["steps"], "subagent_trajectories": [asking("")]}
+    rows = parsed("atif", b"\n".join([json.dumps(nameless).encode()] * 3), "train.jsonl")
+    assert [row.trace_id for row in rows] == ["s", "s:1", "s:2", "s:1:2", "s:3", "s:1:3"]
+    assert [row.source_meta.parent for row in rows[1::2]] == [Parent("s"), Parent("s:2"), Parent("s:3")]
+    assert {row.root_session_id for row in rows} == {"s"}
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [(b'{"a": 1}\n{\n', "not_a_rollout"), (b"{\n}\n", "not_json"), (b'"\0"', "not_json")]
+)
+def test_lines_of_which_none_is_a_document_are_refused(data: bytes, kind: str) -> None:
+    with pytest.raises(UnreadableFile) as problem:
+        parsed("atif", data, "train.jsonl")
+    assert problem.value.kind == kind
+
+
+def test_lines_are_told_from_rows_of_chats_and_images_in_them_are_stored(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    source = {"media_type": "image/png", "path": f"data:image/png;base64,{PNG_BASE64}"}
+    steps = [{"source": "user", "message": [{"type": "image", "source": source}]}]
+    path.write_text(json.dumps(asking("a", steps=steps)) + "\n" + json.dumps(asking("b")) + "\n")
+    assert detect(path) == "atif"
+    first, _ = rollmill.read(path, media=tmp_path / "media")
+    assert first.messages[0].content[0].media is not None
+    assert first.messages[0].content[0].media.sha256 == PNG_SHA256
+    assert len([each for each in (tmp_path / "media").rglob("*") if each.is_file()]) == 1
+    path.write_text(json.dumps({"messages": [{"role": "user", "content": "q"}], "agent": {}}) + "\n")
+    assert detect(path) == "chat_completion_jsonl"
 
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "atif").glob("[!_]*/input/**/*.json")), ids=lambda p: p.name)

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+import rollmill
 from rollmill.curate.sample import Sample
 from rollmill.export import Refused
 from rollmill.formats import RolloutFile
 from rollmill.formats.atif import parse_file
 from rollmill.rollout import Block, Rollout, Usage
-from tests.export.samples import TOOLS, conversation, model, plain, project, result, row, sample, system, user
+from tests.export.samples import TOOLS, conversation, model, plain, project, result, row, sample, system, user, write
 from tests.export.test_targets import HOSTILE
 
 
@@ -128,6 +129,16 @@ def test_a_document() -> None:
         },
     }
     assert made["steps"][5] == {"step_id": 6, "source": "agent", "message": "", "llm_call_count": 0}
+
+
+def test_the_lines_of_an_export_are_read_back(tmp_path: Path) -> None:
+    write(tmp_path, "atif", "jsonl", conversation(), plain(sample_id="s/1"))
+    path = tmp_path / "train.jsonl"
+    assert rollmill.detect(path) == "atif"
+    first, second = rollmill.read(path)
+    assert (first.trace_id, second.trace_id) == ("s/0", "s/1")
+    assert list(map(said, first.messages)) == [said(turn.message) for turn in conversation().turns]
+    assert [message.text for message in second.messages] == ["Hello?", "Hello."]
 
 
 def test_what_does_not_count_is_marked_as_copied() -> None:

@@ -164,6 +164,19 @@ def test_what_breaks_a_rule_is_refused(turns: Any, kind: str) -> None:
     assert refused(sample(*turns)) == kind
 
 
+@pytest.mark.parametrize("name", ["container.exec", "search__search.query"])
+def test_a_refused_tool_is_named_with_the_targets_that_carry_it(name: str) -> None:
+    one = sample(user("A"), model("", ("c", name, "{}")), result("c", ""), model("B"))
+    with pytest.raises(Refused) as reason:
+        row("openai", one)
+    assert str(reason.value) == (
+        f"the tool '{name}' was called, and OpenAI takes names of 1 to 64 letters, digits, _ or - only. "
+        "--to trl and --to sharegpt carry any name"
+    )
+    assert row("trl", one)["messages"][1]["tool_calls"][0]["function"]["name"] == name
+    assert name in row("sharegpt", one)["conversations"][1]["value"]
+
+
 @pytest.mark.parametrize(
     ("tools", "kind"),
     [

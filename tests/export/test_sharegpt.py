@@ -109,6 +109,21 @@ def test_messages_of_one_side_become_one() -> None:
     assert projection.counts["user_text_in_observation"] == 1
 
 
+def test_a_refusal_says_that_it_is_copied_context_and_what_carries_it() -> None:
+    copied = model("B", weight=0)
+    copied.reason = "earlier or copied turn"
+    with pytest.raises(Refused) as reason:
+        project("sharegpt", sample(user("A"), copied, user("C"), model("D")))
+    assert reason.value.kind == "weights"
+    assert str(reason.value) == (
+        "a model message is context that is not to be learnt (earlier or copied turn), and LLaMA-Factory cannot leave "
+        "it out of the loss: it learns every model turn, or with mask_history the last one only. --to openai carries "
+        "it, and --to trl with --tokenizer"
+    )
+    with pytest.raises(Refused, match=r"before the last turn is to be learnt.*--to openai"):
+        project("sharegpt", sample(user("A"), model("B"), user("C"), model("D")), mode="per_turn")
+
+
 def test_only_the_last_turn_counts_where_the_settings_say_so() -> None:
     one = sample(user("A"), model("B", weight=0), user("C"), model("D"))
     assert refused(*one.turns) == "weights"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +92,7 @@ def test_reasoning_that_is_only_context_is_out_of_the_loss(folder: Path, tokeniz
     made = token_row(one, folder)
     whole = tokenizer.decode(made["input_ids"], skip_special_tokens=False)
     assert "<think>\n  In short.\n</think>\n\nB" in whole
-    # Tokens that reach over the end of the reasoning go with it.
-    assert [piece.split() for piece in learns(tokenizer, made)] == [
-        ["<think>"],
-        ["</think>", "B<|im_end|>"],
-        ["D<|im_end|>"],
-    ]
+    assert learns(tokenizer, made) == ["B<|im_end|>\n", "D<|im_end|>\n"]
 
 
 def test_text_that_spells_control_tokens_stays_text(folder: Path, tokenizer: Any) -> None:
@@ -278,3 +275,77 @@ def test_trl_takes_the_rows_as_they_are_and_trains(folder: Path, file_type: Any,
     assert data["labels"] == labels
     made.train()
     assert made.state.global_step == 2
+
+
+CHANNELS = """\
+{%- for message in messages %}\
+{%- if message.role == 'assistant' %}{{ '<|im_start|>assistant' }}{% generation %}\
+{%- if message.reasoning_content %}{{ '#inner:' + message.reasoning_content + '#over.' }}{% endif %}\
+{%- if message.content %}{{ '#say:' + message.content }}{% endif %}\
+{%- for call in message.tool_calls or [] %}{{ '%do:' + call.function.name }}{% endfor %}\
+{{ '<|im_end|>' }}{% endgeneration %}\
+{%- else %}{{ '<|im_start|>' + message.role + message.content + '<|im_end|>' }}{% endif %}\
+{%- endfor %}"""
+ALWAYS = TEMPLATE.replace("{%- if thought %}", "").replace(
+    "'\\n</think>\\n\\n' }}{% endif %}", "'\\n</think>\\n\\n' }}"
+)
+"""As Qwen3's: a message without reasoning has an empty thought."""
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "call", "between"),
+    [
+        (TEMPLATE, "B", '<tool_call>\n{"name": "ls", "arguments": {}}\n</tool_call>', "\n"),
+        (ALWAYS, "B", '<tool_call>\n{"name": "ls", "arguments": {}}\n</tool_call>', "\n"),
+        (CHANNELS, "#say:B", "%do:ls", ""),
+    ],
+    ids=["chatml", "always", "channels"],
+)
+def test_a_thought_that_is_only_context_is_out_of_the_loss_with_its_marks(
+    template: str, text: str, call: str, between: str, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    save_tokenizer(tmp_path, template)
+    tokenizer = AutoTokenizer.from_pretrained(str(tmp_path))
+    calls = [("c", "ls", "{}")]
+    one = sample(
+        user("A"),
+        model("", *calls, reasoning="In short.", learns_reasoning=False),
+        result("c", "x"),
+        model("B", *calls, reasoning="\nIn short.\n", learns_reasoning=False),
+        result("c", "x"),
+        model("B", reasoning="In short.", learns_reasoning=False),
+        user("C"),
+        model("B", reasoning="All."),
+    )
+    made = token_row(one, tmp_path)
+    end = "<|im_end|>\n" if between else "<|im_end|>"
+    last = f"<think>\nAll.\n</think>\n\nB{end}" if between else f"#inner:All.#over.#say:B{end}"
+    wanted = [f"{between}{call}{end}", f"{text}{between}{call}{end}", f"{text}{end}", last]
+    pieces = tokens_learnt(tokenizer, made)
+    assert ["".join(piece) for piece in pieces] == wanted
+    assert pieces == [[tokenizer.decode([token]) for token in tokenizer.encode(piece)] for piece in wanted]
+    whole = tokenizer.decode(made["input_ids"])
+    assert whole.count("In short.") == 3
+
+
+def tokens_learnt(tokenizer: Any, made: dict[str, Any]) -> list[list[str]]:
+    """Every token to be learnt, those that follow each other together."""
+    marked = zip(made["input_ids"], made["assistant_masks"], strict=True)
+    return [[tokenizer.decode([token]) for token, _ in group] for bit, group in groupby(marked, itemgetter(1)) if bit]
+
+
+def test_thoughts_whose_marks_are_not_those_of_others_are_refused(tmp_path: Path) -> None:
+    """Half of their marks would be learnt."""
+    save_tokenizer(tmp_path, TEMPLATE.replace("'<think>\\n'", "('<think>\\n' if loop.last else '<look>\\n')"))
+    one = sample(user("A"), model("B", reasoning="R", learns_reasoning=False))
+    assert token_row(one, tmp_path)
+    two = sample(*one.turns, user("C"), model("D", reasoning="R", learns_reasoning=False))
+    assert refused(two, tmp_path) == "template"
+
+
+def test_a_blank_thought_that_is_only_context_is_not_rendered(folder: Path, tokenizer: Any) -> None:
+    made = token_row(sample(user("A"), model("B", reasoning=" \n", learns_reasoning=False)), folder)
+    assert "<think>" not in tokenizer.decode(made["input_ids"])
+    assert learns(tokenizer, made) == ["B<|im_end|>\n"]

@@ -3,19 +3,21 @@
     <|im_start|>assistant\n  Done.  <|im_end|>\n   →   ids 3 77 198 · 1021 13 · 4 198, mask 0 0 0 · 1 1 · 1 1
 
 ``{% generation %}`` marks in the template say which characters are the model's; of those, the spans of messages that do
-not count, of reasoning that is only context, and of names that stand for secrets are taken out again. Then the text is
+not count, of thoughts that are only context, and of names that stand for secrets are taken out again. Then the text is
 tokenized once, and a token counts when it overlaps a character that does and none that was taken out.
 
 Marks of our own, characters that no text has, go through the template with the text: they enclose that reasoning, and
-they cut in two whatever in a message spells a control token, so that it stays text.
+they cut in two whatever in a message spells a control token, so that it stays text. What the template itself writes
+around reasoning (``<think>`` or whatever it is) goes out with it: a message made of such marks shows it.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ Span = tuple[int, int]
 _GENERATION = re.compile(r"{%-?\s*generation\s*-?%}")
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 """Characters that Unicode keeps for the inside of programs: no tokenizer and no template knows them."""
+_ONE_CALL = {"content": "", "tool_calls": [{"type": "function", "function": {"name": "a", "arguments": {}}}]}
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Chat:
         one, other, both = (tokenizer.encode(text, add_special_tokens=False) for text in ("\n", "x", "\nx"))
         self._can_join = one + other == both
         """Whether text may be tokenized in pieces: some tokenizers put a space before each."""
+        self._thought: tuple[str, str] | None = None
+        """What the template writes before reasoning and behind it, once that was looked at."""
 
     def tokens(self, sample: Sample) -> Tokens:
         """The sample's tokens with their mask. Raises ``Refused``."""
@@ -79,7 +84,7 @@ class Chat:
 
     def _rendered(self, sample: Sample) -> tuple[str, list[Span], list[int], list[Span]]:
         """The text, the spans the template marks as generated, where control tokens in the sample's own text are to be
-        cut in two, and the spans of reasoning that is only context."""
+        cut in two, and the spans of thoughts that are only context."""
         names = call_names(sample)
         messages = [chat_message(turn.message, names, self.settings) for turn in sample.turns]
         messages, tools = msgspec.json.decode(msgspec.json.encode([messages, tools_of(sample)]))
@@ -87,12 +92,40 @@ class Chat:
         begin, end, cut = self._marks(said)
         if self._control.search(said.replace('\\"', '"')):
             messages, tools = self._cut(messages, cut), self._cut(tools, cut)
-        for turn, message in zip(sample.turns, messages, strict=True):
-            if turn.weight and not turn.reasoning and (reasoning := message.get("reasoning_content")):
-                message["reasoning_content"] = _enclosed(reasoning, begin, end)
-        rendered = _without_marks(*self._render(messages, tools), begin, end, cut)
-        self._require_texts(sample, rendered[0])
-        return rendered
+        only_context = _enclose_context(sample, messages, begin, end)
+        text, spans, cuts, holes = _without_marks(*self._render(messages, tools), begin, end, cut)
+        self._require_texts(sample, text)
+        if holes:
+            around = self._around_thoughts(messages[: only_context[0]], tools, begin, end)
+            holes = [_whole_thought(text, hole, *around) for hole in holes]
+        return text, spans, cuts, holes
+
+    def _around_thoughts(self, before: list[Any], tools: Any, thought: str, said: str) -> tuple[str, str]:
+        """What the template writes before reasoning, and behind it whatever the message goes on with: text or a call.
+
+        The same in every sample, so one is looked at, with a message of marks in the place of the first thought."""
+        if self._thought is None:
+            message = {"role": "assistant", "reasoning_content": thought, "content": said}
+            text, spans = self._render([*before, message], tools)
+            place = text.index(thought)
+            start = next((start for start, end in spans if start <= place < end), place)
+            behind = text[place + 1 : max(text.find(said, place), place + 1)]
+            self._thought = (
+                text[start:place],
+                self._before_calls(behind, [*before, message | _ONE_CALL], tools, thought),
+            )
+        return self._thought
+
+    def _before_calls(self, behind: str, messages: list[Any], tools: Any, thought: str) -> str:
+        """The part of ``behind`` that stands before a call too: some templates say there that a text begins."""
+        try:
+            text, _ = self._render(messages, tools)
+        except Refused:
+            return behind
+        ids, _, ends = self._encoded(behind, [])
+        same = _number_shared(ids, self._encoded(text.partition(thought)[2], [])[0])
+        shared = behind[: ends[same - 1]] if same else ""
+        return shared if behind[len(shared) :].strip() else behind
 
     def _marks(self, said: str) -> list[str]:
         unused = [mark for mark in _MARKS if mark not in said][:3]
@@ -196,11 +229,16 @@ def _cut_in_two(token: str, mark: str) -> str:
     return f"{token[0]}{mark}{token[1:]}"
 
 
-def _enclosed(text: str, begin: str, end: str) -> str:
-    """The text with marks around all but its outer white space, which templates may strip."""
-    core = text.strip()
-    first = text.index(core)
-    return f"{text[:first]}{begin}{core}{end}{text[first + len(core) :]}" if core else text
+def _enclose_context(sample: Sample, messages: list[Any], begin: str, end: str) -> list[int]:
+    """Put marks around reasoning that is only context, and say which messages have it. A blank one is taken away."""
+    numbers = []
+    for number, (turn, message) in enumerate(zip(sample.turns, messages, strict=True)):
+        if not turn.weight or turn.reasoning or not (reasoning := message.pop("reasoning_content", None)):
+            continue
+        if core := reasoning.strip():
+            numbers.append(number)
+            message["reasoning_content"] = reasoning.replace(core, f"{begin}{core}{end}", 1)
+    return numbers
 
 
 def _without_marks(
@@ -214,3 +252,25 @@ def _without_marks(
         raise Refused("template", "the template takes reasoning apart, so that it cannot be kept out of the loss")
     moved = [(start - bisect_left(places, start), stop - bisect_left(places, stop)) for start, stop in spans]
     return re.sub(f"[{begin}{end}{cut}]", "", text), moved, plain[cut], list(zip(plain[begin], plain[end], strict=True))
+
+
+def _whole_thought(text: str, reasoning: Span, before: str, behind: str) -> Span:
+    """The span with what the template writes before and behind it, white space at its ends included."""
+    start, end = reasoning
+    while start and text[start - 1].isspace():
+        start -= 1
+    while end < len(text) and text[end].isspace():
+        end += 1
+    head, tail = before.rstrip(), behind.strip()
+    if not (text.endswith(head, 0, start) and text.startswith(tail, end)):
+        raise Refused(
+            "template", "the template marks thoughts in several ways, so that they cannot be kept out of the loss"
+        )
+    end += len(tail)
+    space = behind[len(behind.rstrip()) :]
+    return start - len(head), end + _number_shared(space, text[end : end + len(space)])
+
+
+def _number_shared(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many items the two have in common from their beginning on."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -116,7 +116,11 @@ def _is_empty(turn: Turn) -> bool:
 def _call(call: ToolCall) -> dict[str, Any]:
     name = call.function.name
     if not _is_name(name):
-        raise Refused("tool_name", f"the tool name {name!r} is not 1 to 64 letters, digits, _ or -")
+        raise Refused(
+            "tool_name",
+            f"the tool {name!r} was called, and OpenAI takes names of 1 to 64 letters, digits, _ or - only. "
+            "--to trl and --to sharegpt carry any name",
+        )
     return {"id": call.id, "type": "function", "function": {"name": name, "arguments": call.function.arguments}}
 
 

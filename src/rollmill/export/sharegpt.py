@@ -103,10 +103,8 @@ class Conversations:
                 yield self._others(group, counts)
                 continue
             is_target = number == len(groups) or not self.last_only
-            if any((turn.weight > 0) != is_target for turn in group):
-                raise Refused(
-                    "weights", "LLaMA-Factory learns every model turn, or with mask_history the last one only"
-                )
+            for turn in group:
+                _require_weight(turn, is_target)
             yield self._model(group, counts)
 
     def _others(self, group: list[Turn], counts: Counter[str]) -> dict[str, str]:
@@ -156,6 +154,22 @@ class Conversations:
     def notes(self) -> str:
         """The entry in ``dataset_info.json``, and what to set."""
         return _CARD.replace("MASK_HISTORY", "true" if self.last_only else "false")
+
+
+def _require_weight(turn: Turn, is_target: bool) -> None:
+    if is_target and turn.weight == 0:
+        raise Refused(
+            "weights",
+            f"a model message is context that is not to be learnt ({turn.reason}), and LLaMA-Factory cannot leave it "
+            "out of the loss: it learns every model turn, or with mask_history the last one only. --to openai carries "
+            "it, and --to trl with --tokenizer",
+        )
+    if turn.weight > 0 and not is_target:
+        raise Refused(
+            "weights",
+            "a model message before the last turn is to be learnt, and with mask_history LLaMA-Factory learns the last "
+            "turn only. --to openai carries it, and --to trl with --tokenizer",
+        )
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
