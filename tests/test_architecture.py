@@ -17,7 +17,7 @@ import rollmill
 PACKAGE = Path(rollmill.__file__).parent
 
 ORDER = (
-    ("_version", "errors"),
+    ("_version", "errors", "refused"),
     ("rollout",),
     ("files",),
     ("media",),
@@ -27,7 +27,6 @@ ORDER = (
     ("reading",),
     ("models",),
     ("columns",),
-    ("refused",),
     ("config",),
     ("engine",),
     ("curate",),

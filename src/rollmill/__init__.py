@@ -17,7 +17,27 @@ TYPE_CHECKING = False  # type checkers know the name; importing typing for it wo
 if TYPE_CHECKING:
     from typing import Any
 
+    from rollmill.config import (
+        ChatCompletionInferenceParams,
+        CustomColumnConfig,
+        DataDesignerConfig,
+        DataDesignerConfigBuilder,
+        DataFrameSeedSource,
+        ExpressionColumnConfig,
+        LLMJudgeColumnConfig,
+        LLMStructuredColumnConfig,
+        LLMTextColumnConfig,
+        LocalFileSeedSource,
+        ModelConfig,
+        ModelProvider,
+        ResumeMode,
+        Score,
+        SkipConfig,
+        TraceType,
+        custom_column_generator,
+    )
     from rollmill.curate.redaction import Redactor
+    from rollmill.designer import DataDesigner, DatasetCreationResults, PreviewResults
     from rollmill.detection import detect
     from rollmill.errors import ConfigError, DetectionError, RollmillError, SeedReaderError, UnreadableFile
     from rollmill.export.pipeline.plan import ExportPlan
@@ -44,29 +64,49 @@ __all__ = [
     "AgentRolloutFormat",
     "AgentRolloutSeedReader",
     "AgentRolloutSeedSource",
+    "ChatCompletionInferenceParams",
     "ConfigError",
+    "CustomColumnConfig",
+    "DataDesigner",
+    "DataDesignerConfig",
+    "DataDesignerConfigBuilder",
+    "DataFrameSeedSource",
+    "DatasetCreationResults",
     "DetectionError",
     "DirectorySeedReader",
     "DirectorySeedSource",
     "ExportPlan",
+    "ExpressionColumnConfig",
     "FileContentsSeedReader",
     "FileContentsSeedSource",
     "FileSystemSeedReader",
     "FileSystemSeedSource",
     "IndexRange",
+    "LLMJudgeColumnConfig",
+    "LLMStructuredColumnConfig",
+    "LLMTextColumnConfig",
+    "LocalFileSeedSource",
     "Message",
+    "ModelConfig",
+    "ModelProvider",
     "PartitionBlock",
+    "PreviewResults",
     "Redactor",
+    "ResumeMode",
     "RollmillError",
     "Rollout",
     "SamplingStrategy",
+    "Score",
     "SeedConfig",
     "SeedReader",
     "SeedReaderError",
     "SeedReaderFileSystemContext",
     "SeedSource",
+    "SkipConfig",
+    "TraceType",
     "UnreadableFile",
     "__version__",
+    "custom_column_generator",
     "detect",
     "export_training_set",
     "get_agent_rollout_format_defaults",
@@ -74,7 +114,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "config": "ChatCompletionInferenceParams CustomColumnConfig DataDesignerConfig DataDesignerConfigBuilder"
+    " DataFrameSeedSource ExpressionColumnConfig LLMJudgeColumnConfig LLMStructuredColumnConfig"
+    " LLMTextColumnConfig LocalFileSeedSource ModelConfig ModelProvider"
+    " ResumeMode Score SkipConfig TraceType"
+    " custom_column_generator",
     "curate.redaction": "Redactor",
+    "designer": "DataDesigner DatasetCreationResults PreviewResults",
     "detection": "detect",
     "errors": "ConfigError DetectionError RollmillError SeedReaderError UnreadableFile",
     "export.pipeline.plan": "ExportPlan",
@@ -94,7 +140,9 @@ _MODULE_OF = {name: f"rollmill.{module}" for module, names in _MODULES.items() f
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
-        raise AttributeError(f"module 'rollmill' has no attribute {name!r}")
+        from rollmill.refused import refusal
+
+        raise AttributeError(refusal(name) or f"module 'rollmill' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
     return value
 

@@ -19,7 +19,19 @@ from rollmill._version import __version__
 from rollmill.cli.printing import complain
 from rollmill.errors import RollmillError
 
-COMMANDS = ("scan", "ingest", "show", "stats", "redact", "export", "formats")
+COMMANDS = (
+    "scan",
+    "ingest",
+    "show",
+    "stats",
+    "redact",
+    "export",
+    "distill",
+    "run",
+    "preview",
+    "estimate",
+    "formats",
+)
 COMPLETE = "_ROLLMILL_COMPLETE"
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
@@ -54,6 +66,7 @@ def rollmill(context: click.Context) -> None:
       rollmill scan                                      what agents left on this machine
       rollmill ingest --format claude_code -o rows.parquet
       rollmill show 0ccf1a04                             read one session
+      rollmill export rows.parquet                       make a training set of them
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)

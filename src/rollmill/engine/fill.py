@@ -1,0 +1,270 @@
+"""Rows with their columns made: the only async room.
+
+Each row walks its own waves of columns; as many rows are under way as keep the endpoints busy, and no more, so that
+memory does not grow with the data. A cell that fails is null and says why; the cells that need it are null too, and
+nothing is asked for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollmill.columns import Cell, Column, Problem
+from rollmill.columns.templates import TemplateError
+from rollmill.engine.plan import Plan, PlannedModel
+from rollmill.engine.progress import Progress
+from rollmill.engine.seedrows import SeedRow
+from rollmill.errors import ConfigError
+from rollmill.models.providers import sent_params
+from rollmill.models.types import Model, ModelError, Reply, Request
+
+Redact = Callable[[str], str]
+BIG = 32_000
+"""Rows and messages of more characters are worked on outside the event loop."""
+
+
+class Stopped(BaseException):
+    """Nothing is asked any more. No column may take it for a failure of its own."""
+
+
+class Stop:
+    """Whether the run is to end. The first reason stays."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.message = ""
+        self.at_once = False
+        self._tell: list[Callable[[], None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.reason)
+
+    def ask(self, reason: str, message: str = "") -> None:
+        """Ask nothing more; what is in flight may finish."""
+        if not self.reason:
+            self.reason, self.message = reason, message
+        for tell in self._tell:
+            tell()
+
+    def press(self) -> None:
+        """Ctrl-C: the first asks for no more, the second waits for nothing either."""
+        self.at_once = self.reason == "interrupted"
+        self.ask("interrupted", "Stopped by Ctrl-C.")
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` whenever this changes."""
+        self._tell.append(tell)
+
+
+@dataclass(frozen=True)
+class BoundModel:
+    """A planned model that can be asked. ``redactor`` makes what takes secrets out of one cell's messages; ``price``
+    says what a reply cost."""
+
+    planned: PlannedModel
+    model: Model
+    redactor: Callable[[], Redact] | None
+    price: Callable[[Reply], float | None]
+    params: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", sent_params(self.planned.config, self.planned.provider))
+
+    def request(self, row: SeedRow, column: str, messages: Sequence[dict[str, Any]], schema: Any) -> Request:
+        config = self.planned.config
+        return Request(
+            endpoint=self.planned.provider.endpoint,
+            model=config.model,
+            messages=tuple(messages),
+            params=self.params,
+            schema=schema,
+            row_key=row.key,
+            column=column,
+            pass_number=row.pass_number,
+            policy=self.planned.policy,
+            timeout=config.inference_parameters.timeout,
+        )
+
+
+@dataclass
+class FilledRow:
+    """A row with its cells, by the names of columns and side columns. ``failed`` and ``skipped`` are the columns whose
+    cells are null for want of a reply, or by the user's condition; those that lack what they need included."""
+
+    seed: SeedRow
+    cells: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)
+
+    @property
+    def cause(self) -> str | None:
+        """Why the row has null cells: the kind of its first problem; None for a complete row."""
+        return self.problems[0].kind if self.failed and self.problems else None
+
+
+class Budget:
+    """Whether another call may be made. Calls in flight are counted at what the calls before them cost."""
+
+    def __init__(self, max_cost: float | None, progress: Progress, stop: Stop) -> None:
+        self._max_cost, self._progress, self._stop = max_cost, progress, stop
+
+    def check(self) -> None:
+        """Stops the run when the next call would probably go beyond the budget."""
+        if self._max_cost is None or self._stop:
+            return
+        total = self._progress.total
+        spent, each = total.cost or 0.0, (total.cost or 0.0) / max(total.calls, 1)
+        if spent + each * (self._progress.in_flight + 1) > self._max_cost:
+            self._stop.ask("max_cost", f"Stopped: ${spent:,.4f} of --max-cost ${self._max_cost:,.4f} are spent.")
+
+
+class Filler:
+    """Fills rows of one plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        models: Mapping[str, BoundModel],
+        progress: Progress,
+        stop: Stop,
+        threads: Executor,
+        max_cost: float | None = None,
+    ) -> None:
+        self.plan, self.models, self.progress, self.stop, self.threads = plan, models, progress, stop, threads
+        self._budget = Budget(max_cost, progress, stop)
+
+    async def fill(self, seed: SeedRow) -> FilledRow:
+        """The row with its cells. Raises ``Stopped`` when the run ends before they are all made."""
+        row = FilledRow(seed)
+        values = await self._off_loop(seed.size, seed.values)
+        for wave in self.plan.waves:
+            if len(wave) == 1:
+                await self._make(wave[0], row, values)
+            else:
+                await _all(self._make(column, row, values) for column in wave)
+        return row
+
+    async def _off_loop(self, size: int, work: Callable[..., Any], *arguments: Any) -> Any:
+        if size < BIG:
+            return work(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
+
+    async def _make(self, column: Column, row: FilledRow, values: dict[str, Any]) -> None:
+        """Puts the column's cell into the row, and into the values that later columns see."""
+        absent = self.plan.needs[column.name] & (row.failed | row.skipped)
+        if absent and column.propagate_skip:
+            (row.failed if absent & row.failed else row.skipped).add(column.name)
+            cell = Cell(None)
+        else:
+            cell = await self._cell(column, row, values)
+        if cell.problem is not None:
+            row.problems.append(cell.problem)
+            self.progress.problems[cell.problem.kind] += 1
+            if cell.value is None:
+                row.failed.add(column.name)
+        own = {column.name: cell.value, **dict.fromkeys(column.side_columns), **cell.sides}
+        row.cells.update(own)
+        values.update(own)
+
+    async def _cell(self, column: Column, row: FilledRow, values: dict[str, Any]) -> Cell:
+        ask = _Asking(self, row.seed, column)
+        try:
+            if column.skip is not None:
+                skipped = await self._off_loop(row.seed.size, _skips, column, values, row.seed.key)
+                if skipped:
+                    row.skipped.add(column.name)
+                    return Cell(column.skip.value)
+            return await column.fill(values, ask)
+        except ModelError as error:
+            if not error.fatal:
+                return column.problem(error.kind, error.text)
+            self.stop.ask("stopped", error.text)
+            raise Stopped from error
+        except TemplateError as error:
+            return column.problem("template_failed", f"column `{column.name}`: {error}")
+        except Exception as error:
+            error.add_note(f"while column {column.name!r} was made of the row {row.seed.key!r}")
+            raise
+
+    async def ask(self, request: Request, bound: BoundModel) -> Reply:
+        """The reply, counted. Raises ``Stopped`` when nothing may be asked any more."""
+        self._budget.check()
+        if self.stop:
+            raise Stopped
+        usage = self.progress.used(request.column, bound.planned.alias)
+        self.progress.in_flight += 1
+        try:
+            reply = await bound.model.complete(request)
+        except ModelError:
+            usage.failed += 1
+            raise
+        finally:
+            self.progress.in_flight -= 1
+        usage.add(reply, None if reply.from_journal else bound.price(reply))
+        return reply
+
+
+def _skips(column: Column, values: Mapping[str, Any], row_key: str) -> bool:
+    assert column.skip is not None
+    return column.skip.applies(values, row_key)
+
+
+async def _all(coroutines: Any) -> None:
+    """Runs them together, each to its end whatever becomes of the others, and raises the first exception."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+class _Asking:
+    """What one cell asks with: the row, the column and the pass bound in."""
+
+    __slots__ = ("_column", "_filler", "_redacts", "_row", "row_key")
+
+    def __init__(self, filler: Filler, row: SeedRow, column: Column) -> None:
+        self._filler, self._row, self._column = filler, row, column
+        self.row_key = row.key
+        self._redacts: dict[str, Redact | None] = {}
+
+    def shown(self, text: str) -> str:
+        """``text`` as the models of the column see it: without secrets as soon as one of them is elsewhere."""
+        for alias in self._column.model_aliases:
+            if redact := self._redact(alias):
+                return redact(text)
+        return text
+
+    def _redact(self, alias: str) -> Redact | None:
+        """One function for a whole cell, so that a secret has one name in all its messages. Names of secrets begin
+        anew in each cell: else they would follow from which cell comes first, and no reply would be found again."""
+        if alias not in self._redacts:
+            redactor = self._filler.models[alias].redactor
+            self._redacts[alias] = redactor() if redactor else None
+        return self._redacts[alias]
+
+    async def __call__(
+        self, alias: str, messages: list[dict[str, Any]], *, schema: dict[str, Any] | None = None
+    ) -> Reply:
+        filler = self._filler
+        if alias not in filler.models:
+            raise ConfigError(
+                f"column {self._column.name!r} asks the model {alias!r}, which it did not declare; "
+                f"declared: {', '.join(filler.models) or 'none'}"
+            )
+        bound = filler.models[alias]
+        if redact := self._redact(alias):
+            size = sum(len(content) for m in messages if isinstance(content := m.get("content"), str))
+            messages = await filler._off_loop(size, _redacted, messages, redact)
+        return await filler.ask(bound.request(self._row, self._column.name, messages, schema), bound)
+
+
+def _redacted(messages: list[dict[str, Any]], redact: Redact) -> list[dict[str, Any]]:
+    return [
+        {**message, "content": redact(content) if isinstance(content := message.get("content"), str) else content}
+        for message in messages
+    ]

@@ -1,0 +1,274 @@
+"""A run from its plan to its folder: the door between the async room and everything else.
+
+    summary = create(plan, seed, folder, …)      to disk, resumable
+    filled, summary = preview(plan, seed, …)     in memory
+
+Ctrl-C once asks for no more and writes what became whole; twice waits for nothing. What was answered is in the
+journal either way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rollmill.engine.fill import BoundModel, FilledRow, Filler, Redact, Stop
+from rollmill.engine.plan import Plan, PlannedModel
+from rollmill.engine.progress import Progress, RunSummary
+from rollmill.engine.seedrows import Seed, cycled
+from rollmill.engine.shelves import FolderShelf, MemoryShelf
+from rollmill.engine.store import RunFolder
+from rollmill.engine.window import TICK, Window, width
+from rollmill.errors import ConfigError, RollmillError
+from rollmill.models import OpenedModel, Waiting, open_model
+from rollmill.models.gate import PATIENCE
+from rollmill.models.journal import Journal
+from rollmill.models.prices import Prices, cost, prices
+from rollmill.models.types import Reply
+
+T = TypeVar("T")
+Show = Callable[[Progress], None]
+THREADS = 4
+"""For what is too big for the event loop: rendering, redacting."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run goes, nothing of what it makes. ``redactor`` gives what takes secrets out of one cell's messages,
+    for models with a policy; ``keys`` gives a provider its key."""
+
+    num_records: int | None = None
+    max_cost: float | None = None
+    redactor: Callable[[], Redact] | None = None
+    show: Show | None = None
+    price_table: Path | None = None
+    patience: float = PATIENCE
+
+
+def create(plan: Plan, seed: Seed, folder: RunFolder, settings: Settings) -> RunSummary:
+    """Fill every row into the parts of an opened folder. The summary says whether it came to the end; raises
+    ``RollmillError`` when a model's error stopped it, with everything answered kept."""
+    summary = RunSummary(plan_hash=plan.hash)
+    folder.set_aside_other_plans(plan.hash)
+    folder.write_config(config_text(plan))
+    shelf = FolderShelf(plan, seed, folder, summary)
+    journal = Journal(folder.journal)
+    if journal.recovered is not None:
+        summary.notes.append(journal.recovered.text)
+    try:
+        run_async(_run(plan, seed, shelf, journal, settings, summary))
+    except BaseException as error:
+        summary.status, summary.message = "failed", str(error)
+        with suppress(Exception):
+            folder.write_summary(summary.to_dict())
+        raise
+    finally:
+        with suppress(Exception):
+            journal.close_now()
+    shelf.finish()
+    summary.notes += folder.notes
+    folder.write_summary(summary.to_dict())
+    return summary
+
+
+def preview(plan: Plan, seed: Seed, settings: Settings) -> tuple[list[FilledRow], RunSummary]:
+    """The filled rows, in memory, and the counts. Nothing is written."""
+    summary = RunSummary(plan_hash=plan.hash)
+    shelf = MemoryShelf(plan, summary)
+    run_async(_run(plan, seed, shelf, None, settings, summary))
+    return [row for index in sorted(shelf.filled) for row in shelf.filled[index]], summary
+
+
+def config_text(plan: Plan) -> str:
+    """The configuration as it is kept beside the parts; a data frame's place only is named."""
+    try:
+        return plan.config.to_yaml()
+    except ConfigError:
+        return plan.config.model_copy(update={"seed_config": None}).to_yaml() + "# seeded from a data frame\n"
+
+
+async def _run(
+    plan: Plan, seed: Seed, shelf: Any, journal: Journal | None, settings: Settings, summary: RunSummary
+) -> None:
+    progress, stop = Progress(seed.expected() if settings.num_records is None else settings.num_records), Stop()
+    opened: dict[str, OpenedModel] = {}
+    threads = ThreadPoolExecutor(THREADS, "big-rows")
+    try:
+        opened |= _open_models(plan, journal, settings, progress)
+        table = prices(settings.price_table)
+        _check_budget(plan, settings, table)
+        bound = {alias: _bound(plan.models[alias], model, settings, table) for alias, model in opened.items()}
+        filler = Filler(plan, bound, progress, stop, threads, settings.max_cost)
+        gates = {id(model.gate): model.gate for model in opened.values()}.values()
+        window = Window(filler, shelf, progress, stop, width(lambda: sum(gate.limit for gate in gates)))
+        with _interrupts(stop), _collected_rarely():
+            ticking = asyncio.create_task(_tick(progress, gates, settings.show))
+            try:
+                await window.work(cycled(seed, settings.num_records))
+            finally:
+                ticking.cancel()
+                _look_at(gates, progress)
+    finally:
+        for model in opened.values():
+            await model.close()
+        threads.shutdown(wait=False, cancel_futures=True)
+    _sum_up(summary, window, progress, stop, seed, settings)
+    if settings.show is not None:
+        settings.show(progress)
+
+
+def _open_models(plan: Plan, journal: Journal | None, settings: Settings, progress: Progress) -> dict[str, OpenedModel]:
+    def on_wait(waiting: Waiting) -> None:
+        left = waiting.seconds_left
+        progress.waiting = f"{waiting.endpoint} does not answer ({waiting.kind}), {left:.0f} s left" if left else ""
+        if settings.show is not None:
+            settings.show(progress)
+
+    return {
+        alias: open_model(each.config, each.provider, journal, on_wait=on_wait, patience=settings.patience)
+        for alias, each in plan.models.items()
+    }
+
+
+def _check_budget(plan: Plan, settings: Settings, table: Prices) -> None:
+    if settings.max_cost is None:
+        return
+    from rollmill.models.types import Usage
+
+    unknown = sorted({m.config.model for m in plan.models.values() if cost(Usage(), m.config.model, table) is None})
+    if unknown:
+        raise ConfigError(
+            f"a budget needs prices, and none is known for {', '.join(unknown)}; put them into prices.yaml "
+            f"(dollars for a million tokens: `{unknown[0]}: {{input: 0.1, output: 0.4}}`)"
+        )
+
+
+def _bound(planned: PlannedModel, model: OpenedModel, settings: Settings, table: Prices) -> BoundModel:
+    def price(reply: Reply) -> float | None:
+        return cost(reply.usage, planned.config.model, table)
+
+    return BoundModel(planned, model, settings.redactor if planned.policy else None, price)
+
+
+async def _tick(progress: Progress, gates: Any, show: Show | None) -> None:
+    while show is not None:
+        _look_at(gates, progress)
+        show(progress)
+        await asyncio.sleep(TICK)
+
+
+def _look_at(gates: Any, progress: Progress) -> None:
+    progress.limit = sum(gate.limit for gate in gates)
+    progress.retries = sum(gate.retries for gate in gates)
+    if progress.rows_total is not None:
+        progress.rows_total = max(progress.rows_total, progress.rows_read)  # A file may give several rows.
+
+
+def _sum_up(
+    summary: RunSummary, window: Window, progress: Progress, stop: Stop, seed: Seed, settings: Settings
+) -> None:
+    summary.take(progress)
+    summary.unfinished, summary.passes = window.unfinished, progress.passes
+    summary.unreadable = len(seed.summary.problems)
+    summary.notes += [f"unreadable: {problem}" for problem in seed.summary.problems[:10]]
+    if stop:
+        summary.status, summary.message = stop.reason, stop.message
+
+
+@contextmanager
+def _collected_rarely() -> Iterator[None]:
+    """Python's cyclic collector at a tenth of its eagerness: rows and replies make no cycles worth a search of
+    everything, which costs a tenth of all time."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(max(before[0], 1) * 20, before[1], before[2])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+@contextmanager
+def _interrupts(stop: Stop) -> Iterator[None]:
+    """The first Ctrl-C asks for no more, the second waits for nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        with _from_outside(stop):
+            yield
+        return
+    loop = asyncio.get_running_loop()
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, stop.press)
+        loop.add_signal_handler(signal.SIGTERM, stop.press)
+    except NotImplementedError:  # Windows: Ctrl-C cancels the run, which is what a second one does elsewhere.
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+_stops: dict[int, tuple[asyncio.AbstractEventLoop, Stop]] = {}
+"""The runs of threads that ``run_async`` started, so that Ctrl-C in the thread that waits reaches them."""
+
+
+@contextmanager
+def _from_outside(stop: Stop) -> Iterator[None]:
+    _stops[threading.get_ident()] = (asyncio.get_running_loop(), stop)
+    try:
+        yield
+    finally:
+        del _stops[threading.get_ident()]
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine: here, or in a thread of its own where an event loop runs already (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    return _in_thread(work)
+
+
+def _in_thread(work: Coroutine[Any, Any, T]) -> T:
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(asyncio.run(work))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="rollmill-run")
+    thread.start()
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            if (found := _stops.get(thread.ident or 0)) is None:
+                raise
+            loop, stop = found
+            loop.call_soon_threadsafe(stop.press)
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def raise_if_stopped(summary: RunSummary, how_to_resume: str) -> None:
+    """Raise what a caller in Python expects of a run that a model's error, or Ctrl-C, ended."""
+    if summary.status == "interrupted":
+        raise KeyboardInterrupt(f"{summary.message} {how_to_resume}")
+    if summary.status == "stopped":
+        raise RollmillError(f"{summary.message} {how_to_resume}")
