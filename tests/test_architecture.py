@@ -58,7 +58,12 @@ HEAVY = {
         "engine.tables": "top",
         "results": "inside",
     },
-    "duckdb": {"engine.tables": "inside", "engine.tasks": "inside", "engine.ingest": "inside", "curate.signals": "inside"},
+    "duckdb": {
+        "engine.tables": "inside",
+        "engine.tasks": "inside",
+        "engine.ingest": "inside",
+        "curate.signals": "inside",
+    },
     "matplotlib": {"explore.picture": "inside"},
     "transformers": {"export._tokens": "inside", "export._chat_tokens": "inside"},
     "jinja2": {"export._chat_tokens": "inside", "columns._sandbox": "top", "columns.templates": "inside"},
