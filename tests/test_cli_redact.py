@@ -61,9 +61,23 @@ def test_rows_that_were_written_before_are_read_again(run: Run, rollouts: Path) 
 def test_check_tells_kinds_and_places_and_shows_no_secret(run: Run, rollouts: Path) -> None:
     ran = run("redact", "--check", rollouts)
     assert ran.status == 1
-    assert "message 1, reasoning: 1 github_token, 1 home_user" in ran.out
+    assert "message 1, reasoning: 1 github_token" in ran.out
+    assert sum("home_user (" in line for line in ran.out.splitlines()) == 1
     assert TOKEN not in ran.out + ran.err and "chloe" not in ran.out + ran.err
     assert sorted(path.name for path in Path().iterdir()) == ["sessions"]
+
+
+def test_check_names_files_as_they_are_called(run: Run, home: Path) -> None:
+    path = session(Path("Users/chloe/sessions"), text="key " + TOKEN, call_id="toolu_1")
+    assert str(path) in run("redact", "--check", "Users").out.replace(str(home) + "/", "")
+
+
+def test_what_a_late_row_gives_away_is_gone_from_the_first(run: Run, home: Path) -> None:
+    session(Path("in"), "00000000-0000-4000-8000-000000000000.jsonl", "use Falcon#2291x now", "toolu_1")
+    session(Path("in"), "11111111-0000-4000-8000-000000000000.jsonl", "DB_PASSWORD=Falcon#2291x", "toolu_2")
+    assert run("redact", "in", "-o", "safe.jsonl").status == 0
+    text = Path("safe.jsonl").read_text()
+    assert "Falcon" not in text and "<PASSWORD_1>" in text and "<PASSWORD_2>" not in text
 
 
 def test_check_as_json(run: Run, rollouts: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from rollmill import read
 from rollmill.curate.redaction import PLACEHOLDER, POLICY, Redactor, find, mark
-from rollmill.rollout import Block, Extra, Function, Media, Message, Rollout, SourceMeta, ToolCall
+from rollmill.rollout import Block, Extra, Function, Media, Message, Parent, Rollout, SourceMeta, ToolCall
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -188,6 +188,236 @@ def test_the_row_says_which_policy_it_went_through() -> None:
     said = row.source_meta.other["redaction"]
     assert said["policy"] == POLICY
     assert said["counts"]["github_token"] == redactor.counts["github_token"] > 0
+
+
+# Known again
+
+
+def said(redactor: Redactor, *texts: str) -> list[str]:
+    """What becomes of the texts of a row, each a message."""
+    row = rollout("")
+    row.messages = [Message("user", [Block("text", text)]) for text in texts]
+    redactor.rollout(row)
+    return [message.text for message in row.messages]
+
+
+def test_what_one_row_gives_away_is_known_in_the_next() -> None:
+    redactor = Redactor()
+    said(redactor, f"DB_PASSWORD={PASSWORD}")
+    assert said(redactor, f"use {PASSWORD} on it") == ["use <PASSWORD_1> on it"]
+    assert redactor.text(f"pytest -x {PASSWORD}") == "pytest -x <PASSWORD_1>"
+    assert redactor.value({"a": [f"-x {PASSWORD}"]}) == {"a": ["-x <PASSWORD_1>"]}
+    assert redactor.json_text(f'{{"a": "{PASSWORD}"}}') == '{"a": "<PASSWORD_1>"}'
+
+
+def test_what_a_later_row_gives_away_goes_the_second_time_under_the_same_name() -> None:
+    redactor, row = Redactor(), rollout("nothing")
+    row.messages[0].content = [Block("text", f"\x1b[1m{PASSWORD}\x1b[0m it is")]
+    redactor.rollout(row)
+    known = redactor.known
+    assert redactor.again(row, known) == {}
+    assert said(redactor, f"password: '{PASSWORD}'") == ["password: '<PASSWORD_1>'"]
+    assert redactor.again(row, known) == {"password": 1}
+    assert row.messages[0].text == "\x1b[1m<PASSWORD_1>\x1b[0m it is"
+
+
+def test_many_secrets_of_many_rows_stay_known() -> None:
+    redactor = Redactor()
+    secrets = [f"Falcon#{number}x" for number in range(10_000, 11_000)]
+    for secret in secrets:
+        redactor.text(f"DB_PASSWORD={secret}")
+    assert "Falcon" not in redactor.text(" ".join(secrets))
+
+
+def test_users_are_known_in_their_row_only() -> None:
+    redactor = Redactor()
+    assert said(redactor, "/Users/chloe/x", "chloe@mac:~ %")[1] == "<USER_1>@mac:~ %"
+    assert said(redactor, "chloe@mac:~ %") == ["chloe@mac:~ %"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("e189681b", "commit e189681b0f951fdc2c04a841dd811957e18968ab"),
+        ("e189681b", "e189681b-9b1c-4c5e-8f70-a1b2c3d4e5f6 and call_e189681bXYZ, toolu_e189681b"),
+        ("tr0ub4d", "def tr0ub4d0r(): x_tr0ub4d, tr0ub4d_y"),
+        *((word, f"see {word}") for word in ("student1", "version2", "feature1", "session1", "section2")),
+    ],
+)
+def test_a_secret_that_chance_could_say_is_not_replaced_in_words_and_ids(secret: str, text: str) -> None:
+    assert said(Redactor(), f"DB_PASSWORD={secret}", text)[1] == text
+
+
+def test_a_git_sha_called_token_is_none() -> None:
+    sha = "e189681aa31f951fdc2c04a841dd811957e18968"
+    assert find(f'"token": "{sha}"') == []
+    assert Redactor().value({"token": sha}) == {"token": sha}
+    assert find(f'"access_token": "{sha}"') != []
+
+
+@pytest.mark.parametrize("text", ["mysql -p{}", "-{}\n+x", "\\n{} is it", "a=%20{}&b", "('{}')"])
+def test_short_secrets_are_known_again(text: str) -> None:
+    assert said(Redactor(), "DB_PASSWORD=ab#12x", text.format("ab#12x"))[1] == text.format("<PASSWORD_1>")
+
+
+@pytest.mark.parametrize("cut", ["{:.24}… [cut]", "{:.16}", "{:.24}\n"])
+def test_the_beginning_of_a_known_token_is_known(cut: str) -> None:
+    assert said(Redactor(), f"use {TOKEN}", cut.format(TOKEN))[1] == cut.replace("{:.24}", "{:.16}").replace(
+        "{:.16}", "<TOKEN_1>"
+    )
+
+
+def test_a_known_token_is_known_across_a_line_s_end_and_inside_colours() -> None:
+    texts = f"{TOKEN[:20]}\n{TOKEN[20:]} x", f"{TOKEN[:9]}\x1b[0m{TOKEN[9:]} x"
+    assert said(Redactor(), TOKEN, *texts)[1:] == ["<TOKEN_1> x", "<TOKEN_1> x"]
+
+
+def test_lines_of_a_known_private_key_are_known() -> None:
+    lines = ["MIIEpAIBAAKCAQEAq9Xw3vB2hKzP7mT1", "yRk4Lw8NcZ6dQe5Ug0JfHsOiMbVaXt3Y", "WZ1n9PqLr2sKdT7uEvG4hJx8CmFoBy6A"]
+    key = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *lines, "-----END RSA PRIVATE KEY-----"])
+    assert said(Redactor(), key, f"see {lines[1]}") == ["<PRIVATE_KEY_1>", "see <PRIVATE_KEY_1>"]
+
+
+@pytest.mark.parametrize(
+    ("head", "foot"),
+    [
+        ("PuTTY-User-Key-File-3: ssh-ed25519\nPrivate-Lines: 1\n", "\nPrivate-MAC: 0a1b2c"),
+        ("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\n", "\n---- END SSH2 ENCRYPTED PRIVATE KEY ----"),
+    ],
+)
+def test_keys_in_other_armour_go(head: str, foot: str) -> None:
+    body = "WZ1n9PqLr2sKdT7uEvG4hJx8CmFoBy6AyRk4Lw8NcZ6dQe5Ug0JfHsOiMbVaXt3Y"
+    assert body not in Redactor().text(head + body + foot)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b[36mDB_PASSWORD\x1b[0m=\x1b[33mFalcon#2291\x1b[0m",
+        '\x1b[34;1m"password"\x1b[0m: \x1b[0;32m"Falcon#2291"\x1b[0m',
+        "a:\x1b[01;31m\x1b[KDB_PASSWORD\x1b[m\x1b[K=Falcon#2291",
+        "\x1b]8;;https://app:Falcon#2291@db.host\x07link",
+        "\\u001b[36mDB_PASSWORD\\u001b[0m=Falcon#2291",
+    ],
+)
+def test_colours_inside_hide_nothing(text: str) -> None:
+    for redacted in (Redactor().text(text), Redactor().json_text(json.dumps({"a": text}))):
+        assert PASSWORD not in redacted and "<PASSWORD_1>" in redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{"auths": {{"ghcr.io": {{"auth": "ZGVwbG95OkZhbGNvbiMyMjkx"}}}}}}',
+        "//registry.npmjs.test/:_authToken=3f8a1c9e-1b2d-4c5e-8f70-a1b2c3d4e5f6",
+        "client-key-data: LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlF",
+        "<password>{0}</password>",
+        '<add key="DbPassword" value="{0}"/>',
+        "password: |\n  {0}\n",
+        "[smtp]\npass={0}",
+        "curl -uapp:{0} https://x.test",
+        "curl -b 'sessionid=abcd1234efgh5678ijkl' x",
+        "mysql -uroot -p{0} db",
+        "sshpass -p '{0}' ssh x",
+        "docker login -u app -p {0} ghcr.io",
+        "redis-cli -a {0} ping",
+        "echo {0} | docker login --password-stdin",
+        'os.Setenv("DB_PASSWORD", "{0}")',
+        "AWS Secret Access Key [None]: wJalrXUtnFEMI/K7MDENG/bPxRfiCYzzzSECRET1",
+        "Authorization: ApiKey aB3dE5gH7jK9mN1pQ2rS4tU6==",
+        "postgres://app:p@ssw0rdX9@db.host/x",
+        "https://aB3dE5gH7jK9mN1pQ2rS4tU6@github.com/a/b.git",
+        "https://x.test/?email=chloe.martin%40gmail.com",
+        "X-Amz-Signature=9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a39281706f5e4d3c2b1a0",
+        "https://api.telegram.org/bot5123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw9/getMe",
+        "/cygdrive/c/Users/chloe/x",
+        "\\\\wsl$\\Ubuntu\\home\\chloe\\src",
+        "vscode://file/%2FUsers%2Fchloe%2Fsrc",
+        "gcc -I/home/chloe/inc",
+        "/Volumes/Macintosh HD/Users/chloe/x",
+    ],
+)
+def test_places_in_which_secrets_stand(text: str) -> None:
+    said_here = text.format(PASSWORD)
+    for redacted in (Redactor().text(said_here), Redactor().json_text(json.dumps({"a": said_here}))):
+        assert len(list(PLACEHOLDER.finditer(redacted))) == 1
+        assert PASSWORD not in redacted and "chloe" not in redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"forgotPassword": "Forgot password?", "password": "Min. 8 chars"}',
+        "'password' => 'required|min:8'",
+        "q@k.mT",
+        "emb@weights.to('cpu')",
+        '"eslint@config.me"',
+        'by_pass = "route#2"',
+        'boarding_pass: "AB1234"',
+        "PWD=app2-build.x",
+    ],
+)
+def test_what_a_reviewer_called_false_alarms_stays(text: str) -> None:
+    assert find(text) == []
+
+
+def test_ids_that_are_paths_lose_the_names_and_still_link() -> None:
+    row, child = rollout("x"), rollout("x")
+    row.trace_id = "Users/chloe/a/chat.jsonl:1"
+    row.source_path = "/tmp/in/Users/chloe/a/chat.jsonl"
+    child.source_meta.parent = Parent(row.trace_id)
+    redactor = Redactor()
+    redactor.rollout(row)
+    redactor.rollout(child)
+    assert row.trace_id == "Users/<USER_1>/a/chat.jsonl:1" == child.source_meta.parent.trace_id
+    assert "chloe" not in row.source_path
+
+
+# Homes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'router.get("/home/orders/:id")',
+        "/home/page/x",
+        '"/home/settings2/x"',
+        'href="/home/about-us"',
+        'url: "/Users/list/"',
+        "/home/site/wwwroot",
+        "-home-page-",
+        'fetch("/home/lagerbestand/x")',
+        '<Route path="/home/kunden">',
+        "/home/kunden/:id/x",
+        "/home/airflow/dags",
+    ],
+)
+def test_routes_and_accounts_of_programs_are_no_homes(text: str) -> None:
+    assert find(text) == []
+
+
+def test_a_known_user_is_replaced_in_homes_only() -> None:
+    text = "src/chloe/a.py, GET /api/chloe/12, '../chloe/list', chloe@2.0, /var/lib/chloe/x"
+    assert said(Redactor(), "cd /home/chloe/x", text)[1] == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/data/mirror/home/chloe/x",
+        "\\\\host\\Users\\CHLOE\\x",
+        "chloe@10.0.0.1:x",
+        "~chloe/src",
+        "drwxr-xr-x 2 chloe chloe 4096 x",
+    ],
+)
+def test_a_known_user_is_replaced_wherever_a_home_or_an_owner_is(text: str) -> None:
+    assert "chloe" not in said(Redactor(), "cd /Users/Chloe/x", text)[1].lower()
+
+
+def test_one_user_is_one_name_however_it_is_cased() -> None:
+    text = "C:\\Users\\Chloe\\x c:\\users\\chloe\\y C:\\USERS\\CHLOE"
+    assert Redactor().text(text).count("<USER_1>") == 3
 
 
 # JSON

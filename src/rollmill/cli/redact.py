@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rollmill.export.pipeline.inputs import Input
     from rollmill.rollout import Rollout
 
+USER = "home_user"
+"""In every path of a row, mostly: told once for the row."""
 FOUND = 1
 """The exit status of ``--check`` when there is something to redact."""
 
@@ -77,7 +79,7 @@ class _Progress:
 
 @dataclass
 class _Run:
-    """One pass over the rows, and what was found."""
+    """What was found in the rows."""
 
     source: Input
     rows: int = 0
@@ -124,21 +126,34 @@ class _Run:
 
         redactor = Redactor()
         for rollout in self._read(quiet):
+            redactor.rollout(rollout)  # Only looked at: what the last row gives away is to go from the first.
+        self._begin_again()
+        for rollout in self._read(quiet):
             rollout, counts = redactor.rollout(rollout)
             mark(rollout, counts)
             self.counts.update(counts)
             yield rollout
+
+    def _begin_again(self) -> None:
+        from rollmill.export.pipeline.inputs import Input
+
+        self.source, self.rows = Input(self.source.path, self.source.format), 0
 
     def _places(self, quiet: bool) -> Iterator[dict[str, Any]]:
         from rollmill.curate.redaction import Redactor
 
         redactor = Redactor()
         for rollout in self._read(quiet):
-            found = redactor.places(rollout)
-            for place in found:
+            where = {"file": rollout.source_path, "trace_id": rollout.trace_id}  # The user's own file, as they call it.
+            users = 0
+            for place in redactor.places(rollout):
                 self.counts.update(place.counts)
-                # The path is that of the redacted rollout: it has no user's name in it.
-                yield {"file": rollout.source_path, "trace_id": rollout.trace_id, **place._asdict()}
+                counts = {kind: count for kind, count in place.counts.items() if kind != USER}
+                users += place.counts.get(USER, 0)
+                if counts:
+                    yield {**where, **place._asdict(), "counts": counts}
+            if users:
+                yield {**where, "message": None, "field": "everywhere", "counts": {USER: users}}
 
     def _read(self, quiet: bool) -> Iterator[Rollout]:
         from rollmill.cli.interrupts import between_tasks

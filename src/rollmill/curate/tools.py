@@ -140,6 +140,10 @@ class Catalogue:
     path: Path
     entries: dict[str, dict[str, Any]]
 
+    def redacted(self, clean: Callable[[Any], Any]) -> Catalogue:
+        """The same catalogue with what it gives passed through ``clean``."""
+        return Catalogue(self.path, {kind: {v: clean(each[v]) for v in each} for kind, each in self.entries.items()})
+
     def find(self, rollout: Rollout) -> Any | None:
         """What the catalogue has for the agent of that row; None when it has nothing."""
         suffix = f"/{SUBAGENT}" if rollout.is_sidechain else ""
@@ -205,6 +209,11 @@ class Outfit:
     inferred: InferredTools
     tools: Catalogue | None = None
     system: Catalogue | None = None
+
+    def redacted(self, clean: Callable[[Any], Any]) -> Outfit:
+        """The same outfit with what the user gave passed through ``clean``; calls were redacted with their rows."""
+        tools, system = (each and each.redacted(clean) for each in (self.tools, self.system))
+        return Outfit(self.inferred, tools, system)
 
     def give(self, sample: Sample, rollout: Rollout) -> None:
         """Give the sample its tools and, where the log has none, a system prompt."""

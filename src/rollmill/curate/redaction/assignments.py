@@ -31,7 +31,12 @@ LONGEST = 512
 
 def rules() -> list[Rule]:
     words = [form for word in _WORDS for form in (word, word.upper(), word.title())]
-    return [Rule((*words, *_ENDS), _assigned), Rule(("sig=",), _signature), Rule(("login ",), _netrc, in_json=False)]
+    return [
+        Rule((*words, *_ENDS), _assigned),
+        Rule(("pass=", "pass =", "PASS="), _short),
+        Rule(("sig=",), _signature),
+        Rule(("login ",), _netrc, in_json=False),
+    ]
 
 
 # A name, what assigns, a value.
@@ -39,9 +44,9 @@ def rules() -> list[Rule]:
 _NAME_LETTERS = string.ascii_letters + string.digits + "_.-"
 _REST_OF_NAME = r"(?P<rest>[\w-]{0,24})(?:\\*[\"'`]|\*\*)?"  # and what closes it
 _SIGN = re.compile(
-    _REST_OF_NAME
-    + r"\]?\)?\s{0,40}(?P<sign>:=|=>|==?=?|:(?!:)|,\s{0,4}(?:\\*[\"'])?value(?:\\*[\"'])?:|\s{1,40}value:)"
-    r"\s{0,20}(?:\*\*\s?)?"
+    _REST_OF_NAME + r"\]?\)?\s{0,40}(?P<sign>:=|=>|==?=?|:(?!:)|,\s{0,4}(?:\\*[\"'])?value(?:\\*[\"'])?:|\s{1,40}value:"
+    r"|value=(?=\\*[\"'])|>(?=[^\s<])|,(?=\s?\\*[\"'`]))"
+    r"\s{0,20}(?:\*\*\s?)?(?:[|>][+-]?[ \t]{0,8}(?:\r?\n|\\{1,8}n)[ \t]{1,20})?"
 )
 _NEXT_ARGUMENT = re.compile(_REST_OF_NAME + r"[ ,]\s{0,10}(?=[^\s-])")
 _SAYS = (" is ", " was ", "` is ", '" is ', "** is ", " is: ")
@@ -67,6 +72,11 @@ def _assigned(text: str, start: int, end: int) -> Finding | None:
     return Finding(kind, value.start, value.end, plain(value.text))
 
 
+def _short(text: str, start: int, end: int) -> Finding | None:
+    """``pass=…`` of a settings file; elsewhere the word says nothing."""
+    return _assigned(text, start, start + len("pass"))
+
+
 def _assignment(text: str, start: int, end: int) -> _Assignment | None:
     if _is_a_word(text, start, end):
         return None
@@ -74,13 +84,24 @@ def _assignment(text: str, start: int, end: int) -> _Assignment | None:
     if found is None and "--" not in text[max(0, start - 64) : end] and not text.startswith(_SAYS, end):
         return None  # Most often: the word in code or prose.
     begin = _name_start(text, start)
+    if found is not None and found["sign"] == "," and not _sets(text, begin):
+        found = None
     if found is not None:
         sign = found["sign"]
+        if sign == ">" and text[begin - 1 : begin] != "<":
+            return None
     elif text.startswith("--", begin):
         found, sign = _NEXT_ARGUMENT.match(text, end), " "
     else:
         found, sign = _IS.match(text, end), "is"
     return found and _Assignment(text[begin : found.end("rest")], begin, found.end(), sign)
+
+
+_SETTER = re.compile(r"(?:[sS]etenv|[pP]utenv|EnvironmentVariable|setItem|set_var)\(\\*[\"'`]$")
+
+
+def _sets(text: str, begin: int) -> bool:
+    return _SETTER.search(text[max(0, begin - 32) : begin]) is not None
 
 
 def _is_a_word(text: str, start: int, end: int) -> bool:
@@ -101,7 +122,7 @@ def _name_start(text: str, at: int) -> int:
 
 # Values
 
-_QUOTED = re.compile(r"[bruf]{0,2}(?P<escapes>\\*)(?P<mark>[\"'`])")
+_QUOTED = re.compile(r"(?:[bruf]{1,2}|\$)?(?P<escapes>\\*)(?:''(?=')|\"\"(?=\"))?(?P<mark>[\"'`])")
 _INSIDE = {mark: re.compile(rf"(?:[^{mark}\\\n]|\\[^n\n]){{0,513}}(?={mark})") for mark in "\"'`"}
 _INSIDE_ESCAPED = {mark: re.compile(rf"[^{mark}\\\n]{{0,513}}(?=\\+{mark})") for mark in "\"'`"}
 _BARE = re.compile(r"[^\s\"'`<>\\,;|{}()\[\]]{1,513}")
@@ -139,6 +160,8 @@ def _fits(kind: Kind, found: _Assignment, value: _Value, text: str) -> bool:
         return False
     if not value.quoted and _CODE.match(value.text):
         return kind == "secret" and looks_generated(value.text, 20)
+    if kind == "secret" and is_commit(found.name, value.text):
+        return False
     if kind == "secret":
         return looks_generated(value.text, least=12 if value.quoted or found.name.isupper() else 16)
     if looks_generated(value.text, least=10):
@@ -151,6 +174,8 @@ _EXPORT = re.compile(r"(?:-e|--env|export|set|ENV|env|[-+])?\s*$")
 
 def _is_setting(found: _Assignment, value: _Value, text: str) -> bool:
     """Whether a bare password stands in a settings file, a shell line or a query, not in code."""
+    if found.sign == ">":
+        return value.following == "<"
     if found.sign == "is":
         return any(map(str.isdigit, value.text)) and not value.text.isalnum()
     if found.name.startswith("--"):
@@ -167,6 +192,10 @@ _NO_SECRET = re.compile(
     r"process\.env|os\.environ|getenv|secrets?\.|vault:|arn:|ssm:|env\.|ENV\[|\(\)|://"  # a reference to one
     r"|^\w{1,4}/\w{1,8}$|^[A-Za-z]:\\|\(\?|\[\w-\w|\]\{\d"  # a choice, a path, a pattern
 )
+_PROSE = re.compile(
+    r"[^\W\d_]+[?*:]|(?=.*\s)(?:(?:[^\W\d_]+[.,!?:;*]{0,3}|\d{1,3}\+?|#\d{1,3})(?:\s|$)){2,8}"  # what a form says
+    r"|(?:required|nullable|sometimes|confirmed|string|min|max|minLength|maxLength|min_length|max_length)[|:].*"
+)
 _PATH = re.compile(r"(?:~|\.{0,2})/\w[\w.-]*/")
 
 
@@ -180,16 +209,30 @@ def may_be_secret(value: str) -> bool:
         or is_public_id(value)
     ):
         return False
+    if _PROSE.fullmatch(value):
+        return False
     return _NO_SECRET.search(value) is None and (not _PATH.match(value) or looks_generated(value, 30))
 
 
 def named_secret(name: str, value: str) -> Finding | None:
     """The finding that the whole of ``value`` is a secret, because of the JSON key or argument it stands under."""
     kind = name_kind(name[-80:])
-    if kind is None or "\n" in value or not may_be_secret(value):
+    if kind is None or "\n" in value or not may_be_secret(value) or is_commit(name, value):
         return None
     fits = looks_generated(value, 10) or looks_chosen(value) if kind == "password" else looks_generated(value, 12)
     return Finding(kind, 0, len(value), value) if fits else None
+
+
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SHA_NAME = re.compile(r"(?:^|_|sha|commit|rev|page|etag|state)[_.-]?token$", re.IGNORECASE)
+_TOKEN_OF = re.compile(
+    r"(?:access|auth|api|bot|github|gh|refresh|secret|user|app|bearer|deploy|personal)[_.-]?token$", re.I
+)
+
+
+def is_commit(name: str, value: str) -> bool:
+    """Whether a value called just a token is as long as a git commit's hash and made of the same digits."""
+    return _SHA.fullmatch(value) is not None and _SHA_NAME.search(name) is not None and not _TOKEN_OF.search(name)
 
 
 # Two more that have a form of their own.

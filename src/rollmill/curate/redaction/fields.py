@@ -1,11 +1,13 @@
 """The texts of a rollout: every field that can say a secret, each once.
 
-Ids are left out: trace, session, agent, message and call ids link rows and results, and are made by programs. So are
-names that our own parsers choose (roles, kinds), times, and the hashes of media.
+Ids are left out: trace, session, agent, message and call ids link rows and results, and are made by programs. Where a
+log has none, our own parsers take a file's path for an id; from such a one ``change_ids`` takes the names. Left out are
+also names that our own parsers choose (roles, kinds), times, and the hashes of media.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -49,6 +51,23 @@ def _add_message(found: list[Field], message: Message, index: int) -> None:
         found.append((message.extra, "model", False, index, "extra"))
     if message.extra.other:
         found.append((message.extra, "other", True, index, "extra"))
+
+
+def change_ids(rollout: Rollout, change: Callable[[str], str]) -> None:
+    """Pass the ids that are paths through ``change``, those of the threads that the row links to as well."""
+
+    def changed(link: str) -> str:
+        return change("/" + link)[1:] if "/" in link else link
+
+    meta = rollout.source_meta
+    rollout.trace_id = changed(rollout.trace_id)
+    rollout.root_session_id = rollout.root_session_id and changed(rollout.root_session_id)
+    rollout.agent_id = rollout.agent_id and changed(rollout.agent_id)
+    meta.forked_from = meta.forked_from and changed(meta.forked_from)
+    if meta.parent is not None:
+        meta.parent.trace_id = changed(meta.parent.trace_id)
+    for child in meta.children:
+        child.agent_id = changed(child.agent_id)
 
 
 class _Url:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A secret in a text: its kind and where it is. ``secret`` is what it stands for, with escapes undone, so that
-    one secret is one whatever text quotes it; it is not shown when a finding is printed."""
+    one secret is one whatever text quotes it; it is not shown when a finding is printed. ``parts`` are pieces of it
+    that give it away by themselves: the lines of a key."""
 
     kind: str
     start: int
     end: int
     secret: str = field(default="", repr=False)
+    parts: tuple[str, ...] = field(default=(), repr=False)
 
 
 Check = Callable[[str, int, int], Finding | None]

@@ -19,19 +19,26 @@ def rules() -> list[Rule]:
         Rule(("Bearer", "bearer", "BEARER", "uthorization: token", "uthorization: Token"), _bearer),
         Rule(("Basic ", "basic ", "Basic\\", "BASIC "), _basic),
         Rule(("ookie", "OOKIE"), _cookies),
-        Rule(("-u ", "--user ", "-u=", "--user="), _curl_user, in_json=False),
+        Rule(("-u ", " -u", "--user ", "--user="), _curl_user, in_json=False),
     ]
 
 
 # URLs
 
-_USER_INFO = re.compile(r"(?P<user>[^\s/:@\"'`<>\\{}$]{0,100}):(?P<password>[^\s/@\"'`<>\\]{1,200})@(?=[\w\[.-])")
+_USER_INFO = re.compile(r"(?P<user>[^\s/:@\"'`<>\\{}$]{0,100}):(?P<password>[^\s/\"'`<>\\]{1,200})@(?=[\w\[.-])")
+
+
+_URL_TOKEN = re.compile(r"([A-Za-z0-9_-]{20,255})(?::(?:x-oauth-basic)?)?@(?=[\w\[])")
 
 
 def _url_password(text: str, start: int, end: int) -> Finding | None:
     """``postgres://app:the-password@host/db``; not ``user:password@`` of a manual, nor a password that is its user."""
+    if not _scheme_before(text, start):
+        return None
+    if (token := _URL_TOKEN.match(text, end)) and looks_generated(token[1], 20):
+        return Finding("bearer_token", *token.span(1), token[1])
     found = _USER_INFO.match(text, end)
-    if found is None or not _scheme_before(text, start):
+    if found is None:
         return None
     user, password = found["user"], found["password"]
     if (
@@ -67,26 +74,33 @@ def _bearer(text: str, start: int, end: int) -> Finding | None:
 def _basic(text: str, start: int, end: int) -> Finding | None:
     """Base64 of ``user:password`` behind ``Basic``."""
     found = _BASIC_TOKEN.match(text, end)
-    if found is None:
-        return None
-    try:
-        decoded = base64.b64decode(found["token"], validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    user, colon, password = decoded.partition(":")
-    if not colon or not decoded.isprintable() or len(password) < 3 or is_stand_in(password) or user == password:
+    if found is None or not is_user_and_password(found["token"]):
         return None
     return Finding("basic_auth", found.start("token"), found.end("token"), found["token"])
 
 
+def is_user_and_password(token: str) -> bool:
+    """Whether it is the base64 of ``user:password``, and no stand-in."""
+    try:
+        decoded = base64.b64decode(token, validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return False
+    user, colon, password = decoded.partition(":")
+    return (
+        bool(colon) and decoded.isprintable() and len(password) >= 3 and not is_stand_in(password) and user != password
+    )
+
+
 # curl -u user:password
 
-_PAIR = re.compile(r"[\"']?(?P<user>[\w.@+-]{1,64}):(?P<password>[^\s\"'`\\<>]{4,128})")
+_PAIR = re.compile(r"[= ]?[\"']?(?P<user>[\w.@+-]{1,64}):(?P<password>[^\s\"'`\\<>]{4,128})")
 
 
 def _curl_user(text: str, start: int, end: int) -> Finding | None:
     found = _PAIR.match(text, end)
-    if found is None or (start and not text[start - 1].isspace()) or "curl" not in text[max(0, start - 200) : start]:
+    if found is None or (start and not text[start:end].startswith(" ") and not text[start - 1].isspace()):
+        return None
+    if "curl" not in text[max(0, start - 600) : start]:
         return None
     password = found["password"]
     if is_stand_in(password) or password == found["user"] or re.search(r"^\$|\$\{|[{}()]", password):

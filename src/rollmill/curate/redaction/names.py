@@ -10,6 +10,7 @@ LABELS = {
     "password": "PASSWORD",
     "url_password": "PASSWORD",
     "basic_auth": "PASSWORD",
+    "command_password": "PASSWORD",
     "secret": "SECRET",
     "url_signature": "SECRET",
     "bearer_token": "TOKEN",

@@ -1,4 +1,4 @@
-"""Private keys in PEM and OpenPGP armour, whole or cut off, also where a text quotes them.
+"""Private keys in PEM, OpenPGP, SSH2 and PuTTY armour, whole or cut off, also where a text quotes them.
 
 A key in a JSON string has ``\n`` for its line breaks, in a string inside a string ``\\n``; a tool that shows a file
 puts line numbers or diff signs before its lines; a log cuts a key off. So a key is read line by line from its head,
@@ -15,8 +15,14 @@ from rollmill.curate.redaction.finding import Finding, Rule, run_before
 LEAST_BODY = 32
 """Characters of base64 a body has at least: code that only names the head of a key has none."""
 
-_HEAD = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
-_END = re.compile(r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+_HEAD = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    r"|---- BEGIN SSH2 (?:[A-Z]{1,12} ){0,2}PRIVATE KEY ----|Private-Lines: \d{1,4}"
+)
+_END = re.compile(
+    r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    r"|---- END SSH2 (?:[A-Z]{1,12} ){0,2}PRIVATE KEY ----|Private-MAC: [0-9a-f]{1,128}"
+)
 _BREAK = re.compile(r"(?:\\+r)?\\+n|\r?\n|\r")
 _MARGIN = r"(?:\s|\\+t){0,40}(?:\d{1,7}\s*(?:→|\\+u2192|\\+t|\t|\||:|-)\s*)?[-+>#*\"' \t]{0,8}"
 _LINE = re.compile(
@@ -30,7 +36,10 @@ _LONGEST_TAIL = 8000
 
 
 def rules() -> list[Rule]:
-    return [Rule(("-----BEGIN ",), _from_head, in_json=False), Rule(("-----END ",), _without_head, in_json=False)]
+    return [
+        Rule(("-----BEGIN ", "---- BEGIN SSH2 ", "Private-Lines: "), _from_head, in_json=False),
+        Rule(("-----END ",), _without_head, in_json=False),
+    ]
 
 
 def _from_head(text: str, start: int, end: int) -> Finding | None:
@@ -48,7 +57,7 @@ def _from_head(text: str, start: int, end: int) -> Finding | None:
             end = line.end("body")
         following = _LINE_END.match(text, line.end())
         at = following.end() if following else line.end()
-    return _finding(start, foot.end() if foot else end, "".join(body))
+    return _finding(start, foot.end() if foot else end, body)
 
 
 _MARGINS = re.compile(_MARGIN)
@@ -86,9 +95,10 @@ def _without_head(text: str, start: int, end: int) -> Finding | None:
         return None
     begin = run_before(text, start, _TAIL, _LONGEST_TAIL)
     tail = text[begin:start].lstrip("\\ \t\r\n→|>\"',:")
-    return _finding(start - len(tail), foot.end(), re.sub(r"\\+[nr]|[^A-Za-z0-9+/=]", "", tail))
+    return _finding(start - len(tail), foot.end(), re.split(r"(?:\\+[nr]|[^A-Za-z0-9+/=])+", tail))
 
 
-def _finding(start: int, end: int, body: str) -> Finding | None:
+def _finding(start: int, end: int, lines: list[str]) -> Finding | None:
+    body = "".join(lines)
     looks_real = len(body) >= LEAST_BODY and len(set(body)) >= 12
-    return Finding("private_key", start, end, body) if looks_real else None
+    return Finding("private_key", start, end, body, tuple(lines)) if looks_real else None

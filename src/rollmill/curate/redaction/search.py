@@ -6,28 +6,24 @@ there the rule's pattern is tried.
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from rollmill.curate.redaction import assignments, headers, pem, people, tokens
+from rollmill.curate.redaction import assignments, commands, headers, homes, pem, people, tokens, views
 from rollmill.curate.redaction.finding import Finding, Rule
 from rollmill.curate.redaction.names import PLACEHOLDER, PLACEHOLDER_STARTS
 from rollmill.curate.redaction.windows import Hit, Literals
 
-BY_CONTEXT = assignments.KINDS | headers.KINDS
+BY_CONTEXT = assignments.KINDS | headers.KINDS | commands.KINDS
 """Kinds that only what stands around gives away; what has a form of its own may stand inside."""
-
-_ESCAPES = ("\\u00", "\\/")
-_ESCAPE = re.compile(r"\\+u00([2-7][0-9a-fA-F])|\\+/")
 
 
 @cache
 def _rules() -> dict[str, list[Rule | None]]:
     """Whose literal each is: rules', or (None) that of an escape, these first, or of a pseudonym."""
-    rules: dict[str, list[Rule | None]] = {literal: [None] for literal in (*_ESCAPES, *PLACEHOLDER_STARTS)}
-    for module in (tokens, pem, headers, assignments, people):
+    rules: dict[str, list[Rule | None]] = {literal: [None] for literal in (*views.STARTS, *PLACEHOLDER_STARTS)}
+    for module in (tokens, pem, headers, assignments, people, homes, commands):
         for rule in module.rules():
             for literal in rule.literals:
                 rules.setdefault(literal, []).append(rule)
@@ -53,8 +49,9 @@ def find(text: str) -> list[Finding]:
 def find_at(text: str, hits: Iterable[Hit]) -> list[Finding]:
     """``find``, for whom the pre-filter has been over the text already."""
     candidates, has_escapes = _candidates(text, hits)
-    if has_escapes and _ESCAPE.search(text):
-        return _find_escaped(text)
+    if has_escapes and (view := views.view_of(text)).places:
+        candidates, _ = _candidates(view.text, literals().places(view.text))
+        return _settled(view.placed(_settled(candidates, view.text)), text)
     return _settled(candidates, text)
 
 
@@ -86,7 +83,7 @@ def _candidates(text: str, hits: Iterable[Hit]) -> tuple[list[Finding], bool]:
             continue
         for rule in rules_of[which]:
             if rule is None:
-                has_escapes |= which < len(_ESCAPES)
+                has_escapes |= which < len(views.STARTS)
             elif finding := rule.check(text, start, end):
                 found.append(finding)
                 if finding.kind == "cookie":
@@ -136,29 +133,3 @@ def _touches(finding: Finding, spans: list[tuple[int, int]]) -> bool:
     """Whether the finding overlaps one of the spans, which are in order."""
     at = bisect_left(spans, (finding.end, 0))
     return at > 0 and spans[at - 1][1] > finding.start
-
-
-# Escapes that hide letters of a secret
-
-
-def _find_escaped(text: str) -> list[Finding]:
-    """The secrets of the text with ``\\u0040`` and ``\\/`` undone, at their places in the text as it is."""
-    pieces, places, at, length = [], [(0, 0)], 0, 0
-    for escape in _ESCAPE.finditer(text):
-        letter = chr(int(escape[1], 16)) if escape[1] else "/"
-        if letter in '"\\':
-            continue
-        pieces += [text[at : escape.start()], letter]
-        length += escape.start() - at
-        places += [(length, escape.start()), (length + 1, escape.end())]
-        at, length = escape.end(), length + 1
-    view = "".join(pieces) + text[at:]
-    candidates, _ = _candidates(view, literals().places(view))
-    found = _settled(candidates, view)
-    return [Finding(each.kind, _place(places, each.start), _place(places, each.end), each.secret) for each in found]
-
-
-def _place(places: list[tuple[int, int]], at: int) -> int:
-    """Where the character ``at`` of the view stands in the text itself."""
-    shown, real = places[bisect_right(places, at, key=lambda pair: pair[0]) - 1]
-    return real + at - shown

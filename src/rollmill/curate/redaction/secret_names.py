@@ -36,8 +36,14 @@ _NOT_OF = (
     r"|known|registry|press|hot|short|stop|eos|bos|pad|unk|sep|cls|mask|special|start|end|first|last|num|max|min|total|input"
     r"|output|prompt|completion|reasoning"
 )
+_PASS_OF = (
+    r"boarding|render|shadow|blur|bloom|depth|shader|multi|single|forward|backward|season|guest|lookup|add|post|pre|all"
+    r"|second|third|compiler|opt|optimi[sz]ation|lowering"
+)
+"""What passes that are no passwords are of."""
 _NO_SECRET = re.compile(
-    rf"(?:{_NOT_OF})[_.-]?(?:(?:api|key)[_-]?)?(?:key|token|secret|pass)s?$|(?:by|com|encom|sur)pass$", re.IGNORECASE
+    rf"(?:{_NOT_OF})[_.-]?(?:(?:api|key)[_-]?)?(?:key|token|secret|pass)s?$|(?:by|com|encom|sur|{_PASS_OF})[_-]?pass$|^(?:OLD)?PWD$",
+    re.IGNORECASE,
 )
 
 

@@ -87,3 +87,12 @@ def looks_chosen(value: str) -> bool:
         return False
     has_letter = any(map(str.isalpha, value))
     return has_letter and (any(map(str.isdigit, value)) or any(sign in value for sign in "!@#$%^&*?~"))
+
+
+_WORD = r"(?:[a-z]+|[A-Z][a-z]+|[A-Z]+)"
+_WORD_AND_DIGITS = re.compile(rf"{_WORD}(?:[ _.-]{_WORD}){{0,4}}[ _.-]?\d{{0,4}}")
+
+
+def is_word_and_digits(value: str) -> bool:
+    """Whether it reads like a name of code or data, said for other reasons too: ``student1``, ``my_app2024``."""
+    return _WORD_AND_DIGITS.fullmatch(value) is not None

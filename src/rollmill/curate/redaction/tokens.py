@@ -154,11 +154,11 @@ def _prefixed(kind: str, body: str) -> Check:
 
 
 def _around(kind: str, before: tuple[int, ...], token: str) -> Check:
-    pattern = re.compile(_BEFORE + token)
+    pattern = re.compile(rf"(?:{_BEFORE}|(?<=/bot)){token}")
 
     def check(text: str, start: int, end: int) -> Finding | None:
         for begin in (start - each for each in before if each <= start):
-            if (found := pattern.match(text, begin)) and not is_token_stand_in(found[0]):
+            if (found := pattern.match(text, begin)) and not is_token_stand_in(found[0].rpartition(":")[2]):
                 return Finding(kind, begin, found.end(), found[0])
         return None
 

@@ -31,7 +31,8 @@ def explain(plan: ExportPlan, row: str) -> Iterator[str]:
     rows = Rows(survey, outfit)
     found = _Found(row)
     for entry in survey.entries(found.passing(Input(plan.path, plan.format, plan.branches))):
-        if entry.rollout.trace_id.startswith(row):
+        # An id that was made from a path may have lost a name.
+        if entry.rollout.trace_id.startswith((row, survey.clean(row))):
             found.entries.append((entry, survey.pieces))
     if not found.met:
         raise ConfigError(f"no row's trace id begins with {row!r}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rollmill.curate.masks import mask_names
@@ -88,7 +88,8 @@ class _Run:
             for entry in uncollected(self.survey.entries(self._read())):
                 spool.add(entry)
             output.writer(DROPPED, JsonLines)
-            writing = Writing(self.survey, Rows(self.survey, self.outfit), self.settings, output)
+            outfit = self.outfit.redacted(self.survey.clean)
+            writing = Writing(self.survey, Rows(self.survey, outfit), self.settings, output)
             for entry in uncollected(iter(spool)):
                 self._show("writing", spool)
                 writing.write(entry)
@@ -115,5 +116,6 @@ class _Run:
         summary.notes = +summary.notes
         summary.seconds = time.monotonic() - self.began
         told = self.plan.told(self.survey.clean)
+        told = replace(told, license=self.survey.clean(told.license))
         output.write(CARD, card(told, summary, projection))
         output.write(MANIFEST, manifest(told, summary))

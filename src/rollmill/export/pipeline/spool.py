@@ -26,7 +26,8 @@ class Entry(Struct, array_like=True):
     """One row with what the first pass found out about it.
 
     ``number`` counts rows of one trace id from 1. ``contents`` are the digests of what its messages say, ``keys`` those
-    by which its model messages are known again in other rows, both by index.
+    by which its model messages are known again in other rows, both by index. ``known`` is how many secrets were known
+    when it was redacted.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Entry(Struct, array_like=True):
     facts: Facts
     signals: dict[str, Any]
     redaction: Redacted | None
+    known: int = 0
 
 
 _NO_META = SourceMeta("")

@@ -15,7 +15,7 @@ import msgspec
 from rollmill.curate._study import study
 from rollmill.curate.findings import findings
 from rollmill.curate.masks import Facts, verdict
-from rollmill.curate.redaction import POLICY, Redactor
+from rollmill.curate.redaction import POLICY, Redactor, earlier
 from rollmill.curate.sample import Redacted
 from rollmill.curate.samples import content_of, copy_keys, digest
 from rollmill.curate.segments import BRANCH, from_model
@@ -29,6 +29,9 @@ from rollmill.export.pipeline.cutting import Cutting, Piece
 from rollmill.export.pipeline.plan import ExportPlan
 from rollmill.export.pipeline.spool import Entry
 from rollmill.rollout import Rollout
+
+EARLIER = "earlier"
+"""The policy of a row that only earlier runs redacted: its row says which."""
 
 WINDOW_MESSAGES = 2000
 """As many messages are asked about in one query of the filter."""
@@ -108,15 +111,17 @@ class Survey:
         task = found.task_id or ""
         facts = Facts(faults, verdict(rollout, found))
         self.groups.join(task, _relatives(rollout))
+        contents = [
+            digest(content_of(message)) for message in rollout.messages
+        ]  # Before: a copy may say it unredacted.
         redacted_signals, redaction = self._redact(rollout, msgspec.structs.asdict(found))
         self.inferred.add(rollout)
         self.summary.sources[rollout.source_kind] += 1
         self._rows[rollout.trace_id] += 1
         number = self._rows[rollout.trace_id]
-        contents = [digest(content_of(message)) for message in rollout.messages]
         keys = [copy_keys(m, c) if from_model(m) else [] for m, c in zip(rollout.messages, contents, strict=True)]
         self.groups.join(task, self._sharers(rollout.trace_id, keys))
-        entry = Entry(number, rollout, task, contents, keys, facts, redacted_signals, redaction)
+        entry = Entry(number, rollout, task, contents, keys, facts, redacted_signals, redaction, self.redactor.known)
         self._look_at(entry)
         return entry
 
@@ -138,11 +143,22 @@ class Survey:
         return self.redactor.value(value) if self.plan.redact else value
 
     def _redact(self, rollout: Rollout, found: dict[str, Any]) -> tuple[dict[str, Any], Redacted | None]:
+        before = earlier(rollout)
+        self.summary.secrets.update(before)
         if not self.plan.redact:
-            return found, None
+            return found, Redacted(EARLIER, before) if before else None
         _, counts = self.redactor.rollout(rollout)
         self.summary.secrets.update(counts)
-        return self.redactor.value(found), Redacted(POLICY, counts)
+        return self.redactor.value(found), Redacted(POLICY, dict(Counter(before) + Counter(counts)))
+
+    def redact_again(self, entry: Entry) -> None:
+        """Redact in a row what only rows after it gave away."""
+        if entry.redaction is None or not self.plan.redact or entry.known == self.redactor.known:
+            return
+        counts = self.redactor.again(entry.rollout, entry.known)
+        self.summary.secrets.update(counts)
+        entry.redaction.counts = dict(Counter(entry.redaction.counts) + Counter(counts))
+        entry.signals = self.redactor.value(entry.signals)
 
 
 def _relatives(rollout: Rollout) -> list[Hashable]:

@@ -52,13 +52,14 @@ class Writing:
 
     def __init__(self, survey: Survey, rows: Rows, settings: Settings, output: ExportFolder) -> None:
         self.plan, self.summary, self.projection = survey.plan, survey.summary, survey.projection
-        self.groups = survey.groups
+        self.groups, self.redact_again = survey.groups, survey.redact_again
         self.rows = rows
         self.settings = settings
         self.output = output
 
     def write(self, entry: Entry) -> None:
         """Write the samples of one row, or say in the list of what was dropped why not."""
+        self.redact_again(entry)
         group = self.groups.name(entry.task_id)
         split = split_of(group, self.plan.splits, self.plan.seed)
         cut = self.rows.cutting.contexts(entry)
@@ -78,6 +79,7 @@ class Writing:
         sample = piece.sample
         self.summary.dropped[reason.kind] += 1
         self.summary.model_messages["dropped"] += len(piece.context.targets)
+        self.summary.dropped_messages[reason.kind] += len(piece.context.targets)
         if reason.kind == MASKED:
             self.summary.all_masked[str(reason)] += 1
         self.output.writer(DROPPED, JsonLines).write(
