@@ -140,9 +140,8 @@ _MODULE_OF = {name: f"rollmill.{module}" for module, names in _MODULES.items() f
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
-        from rollmill.refused import refusal
-
-        raise AttributeError(refusal(name) or f"module 'rollmill' has no attribute {name!r}")
+        refusal = import_module("rollmill.refused").refusal(name)
+        raise AttributeError(refusal or f"module 'rollmill' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
     return value
 

@@ -222,7 +222,9 @@ def _yaml(value: Any) -> str:
         pass
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+        # YAML folds every line break it knows; only between double quotes are they written as what they are.
+        style = '"' if any(mark in value for mark in "\r\x85\u2028\u2029") else "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
     return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
