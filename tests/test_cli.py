@@ -215,6 +215,14 @@ def test_quiet_prints_problems_and_nothing_else(run: Run) -> None:
     assert (ran.status, ran.out) == (0, "") and ran.err.startswith("problem: ")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_condition_that_fails_on_a_row_is_one_message(run: Run, workers: str) -> None:
+    where = "cast(trace_id as int) > 1"
+    ran = run("ingest", SUBAGENTS, "--where", where, "--workers", workers, "-o", "rows.parquet")
+    assert ran.status == 2 and f"the where condition {where!r} does not work" in ran.err
+    assert "Traceback" not in ran.err and "__number" not in ran.err and list(Path().iterdir()) == []
+
+
 def test_on_error_raise_stops_at_the_bad_file(run: Run) -> None:
     source = CLAUDE / "_bad" / "binary" / "input"
     ran = run("ingest", source, "--format", "claude_code", "--on-error", "raise", "-o", "rows.parquet")

@@ -8,7 +8,6 @@ Every column has its one line of definition in ``SIGNALS``, and stands beside th
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -187,7 +186,7 @@ def rows_where(rollouts: Sequence[Rollout], found: Sequence[Signals], where: str
     import duckdb
     import pyarrow as pa
 
-    from rollmill.engine.tasks import matching
+    from rollmill.engine.tasks import matching, where_error
 
     batch = signal_batch(rollouts, found)
     place = pa.array(range(batch.num_rows), pa.int64())
@@ -197,12 +196,11 @@ def rows_where(rollouts: Sequence[Rollout], found: Sequence[Signals], where: str
     try:
         kept = set(matching(batch, where).column(_PLACE).to_pylist())
     except duckdb.Error as error:
-        raise _does_not_work(where, _words(error)) from error
+        raise where_error(where, error) from error
     return [number in kept for number in range(len(rollouts))]
 
 
 _PLACE = "__place"
-_HELPERS = re.compile(r',? ?"__(?:place|number)"')
 
 
 def check_where(where: str | None) -> None:
@@ -221,20 +219,16 @@ def _kind(where: str) -> str:
     closes a bracket that it did not open fits only one of them."""
     import duckdb
 
+    from rollmill.engine.tasks import where_error
+
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         connection.register("rows", signal_batch([], []))
         try:
             return str(connection.sql(f"SELECT (({where}\n)) FROM rows").types[0])
         except duckdb.Error as error:
-            raise _does_not_work(where, _words(error)) from error
+            raise where_error(where, error) from error
 
 
 def _does_not_work(where: str, why: str) -> ConfigError:
     return ConfigError(f"the where condition {where!r} does not work: {why}")
-
-
-def _words(error: Exception) -> str:
-    """DuckDB's words without the query they were put in, whose helper columns are nobody's to use."""
-    text = _HELPERS.sub("", str(error).partition("\n\nLINE ")[0])
-    return text.replace("bindings:, ", "bindings: ").strip()

@@ -209,13 +209,13 @@ def check_where(where: str | None) -> None:
         return
     import duckdb
 
-    from rollmill.engine.tasks import matching
+    from rollmill.engine.tasks import matching, where_error
     from rollmill.rows import record_batch
 
     try:
         matching(record_batch([]), where)
     except duckdb.Error as error:
-        raise ConfigError(f"the where condition {where!r} does not work: {error}") from error
+        raise where_error(where, error) from error
 
 
 def _selected(

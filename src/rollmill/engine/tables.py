@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rollmill.config import DataFrameSeedSource, LocalFileSeedSource
-from rollmill.errors import ConfigError, SeedReaderError
+from rollmill.errors import SeedReaderError
 from rollmill.rollout import Rollout
 from rollmill.rows import record_batch
 from rollmill.seeds.source import SeedSource
@@ -209,15 +209,17 @@ def check_where(where: str, columns: Sequence[str], schema: pa.Schema | None) ->
     """Raise ``ConfigError`` when the condition is no SQL over these columns, as far as their types are known."""
     import duckdb
 
+    from rollmill.engine.tasks import where_error
+
     empty = (schema or pa.schema([(name, _TEXT) for name in columns])).empty_table().to_batches()
     batch = empty[0] if empty else pa.RecordBatch.from_pylist([], schema)
     try:
         matching_numbers(batch, where)
     except duckdb.BinderException as error:
         if schema is not None or "not found" in str(error):
-            raise ConfigError(f"the where condition {where!r} does not work: {error}") from error
+            raise where_error(where, error) from error
     except duckdb.Error as error:
-        raise ConfigError(f"the where condition {where!r} does not work: {error}") from error
+        raise where_error(where, error) from error
 
 
 def typed_array(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rollmill.errors import ConfigError
 from rollmill.files import Tree
 from rollmill.formats import Branches
 from rollmill.seeds.bulk import read_rollouts, uncollected
@@ -63,13 +65,23 @@ class Worker:
 
         result = Result([], ReadSummary())
         for batch in uncollected(batches(self._rollouts(manifest_rows, result.summary))):
-            kept = matching(batch, self.plan.where) if self.plan.where else batch
+            kept = self._kept(batch)
             result.filtered += batch.num_rows - kept.num_rows
             if kept.num_rows:
                 result.batches.append(kept)
         if sum(row["size"] for row in manifest_rows) > BIG_TASK_BYTES:
             give_back_memory()
         return result
+
+    def _kept(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if self.plan.where is None:
+            return batch
+        import duckdb
+
+        try:
+            return matching(batch, self.plan.where)
+        except duckdb.Error as error:
+            raise where_error(self.plan.where, error) from error
 
     def _rollouts(self, manifest_rows: Sequence[ManifestRow], summary: ReadSummary) -> Iterator[Rollout]:
         return read_rollouts(
@@ -109,6 +121,15 @@ def matching(batch: pa.RecordBatch, where: str) -> pa.RecordBatch:
         connection.register("rows", numbered)
         found = connection.execute(f"SELECT __number FROM rows WHERE ({where}\n) ORDER BY __number")
         return batch.take(pa.array([number for (number,) in found.fetchall()], pa.int64()))
+
+
+_HELPERS = re.compile(r',? ?"(?:__place|__number|rollmill_number)"')
+
+
+def where_error(where: str, error: Exception) -> ConfigError:
+    """A condition that does not work, in DuckDB's words, without the query around it and the helper columns in it."""
+    words = _HELPERS.sub("", str(error).partition("\n\nLINE ")[0]).replace("bindings:, ", "bindings: ").strip()
+    return ConfigError(f"the where condition {where!r} does not work: {words}")
 
 
 def give_back_memory() -> None:
