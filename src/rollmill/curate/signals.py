@@ -18,7 +18,7 @@ from rollmill.curate._columns import SIGNALS, Signal, Signals
 from rollmill.curate._human import corrections
 from rollmill.curate._outcome import ended, last_word, resolved, reward, verdict
 from rollmill.curate._study import Ran, Study, study
-from rollmill.errors import ConfigError
+from rollmill.engine.where import check_condition, matching
 from rollmill.rollout import Fidelity, Message, Rollout
 
 if TYPE_CHECKING:
@@ -183,20 +183,14 @@ def signal_batch(rollouts: Sequence[Rollout], found: Sequence[Signals]) -> pa.Re
 def rows_where(rollouts: Sequence[Rollout], found: Sequence[Signals], where: str) -> list[bool]:
     """For each rollout whether the SQL condition over its columns and its signals holds. Raises ``ConfigError`` for a
     condition that does not work on one of them."""
-    import duckdb
     import pyarrow as pa
-
-    from rollmill.engine.tasks import matching, where_error
 
     batch = signal_batch(rollouts, found)
     place = pa.array(range(batch.num_rows), pa.int64())
     batch = pa.RecordBatch.from_arrays(
         [*batch.columns, place], schema=batch.schema.append(pa.field(_PLACE, pa.int64()))
     )
-    try:
-        kept = set(matching(batch, where).column(_PLACE).to_pylist())
-    except duckdb.Error as error:
-        raise where_error(where, error) from error
+    kept = set(matching(batch, where).column(_PLACE).to_pylist())
     return [number in kept for number in range(len(rollouts))]
 
 
@@ -205,30 +199,4 @@ _PLACE = "__place"
 
 def check_where(where: str | None) -> None:
     """Raise ``ConfigError`` for a condition that cannot be asked of rows and signals, before anything is read."""
-    if where is None:
-        return
-    if not where.strip():
-        raise _does_not_work(where, "it is empty")
-    if (kind := _kind(where)) != "BOOLEAN":
-        raise _does_not_work(where, f"it must be true or false, as corrections = 0 is, and is {kind}")
-    rows_where([], [], where)
-
-
-def _kind(where: str) -> str:
-    """The SQL type of what the condition gives. Two brackets stand around it, where one does when it is asked: what
-    closes a bracket that it did not open fits only one of them."""
-    import duckdb
-
-    from rollmill.engine.tasks import where_error
-
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-        connection.register("rows", signal_batch([], []))
-        try:
-            return str(connection.sql(f"SELECT (({where}\n)) FROM rows").types[0])
-        except duckdb.Error as error:
-            raise where_error(where, error) from error
-
-
-def _does_not_work(where: str, why: str) -> ConfigError:
-    return ConfigError(f"the where condition {where!r} does not work: {why}")
+    check_condition(where, signal_batch([], []))

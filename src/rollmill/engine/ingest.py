@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollmill.engine.tasks import Plan, Result, Worker, tasks
+from rollmill.engine.where import check_condition
 from rollmill.errors import ConfigError, RollmillError
 from rollmill.files import is_inside
 from rollmill.seeds.discovery import Discovery, ManifestRow
@@ -170,9 +171,10 @@ def ingest(
     ``ConfigError`` and ``SeedReaderError`` for what the user can fix, before the output is touched where possible.
     """
     from rollmill.engine.outputs import explained, media_folder, open_output
+    from rollmill.rows import record_batch
 
     started = time.monotonic()
-    check_where(where)
+    check_condition(where, record_batch([]))
     sources = [source] if isinstance(source, AgentRolloutSeedSource) else list(source)
     media = media or media_folder(output)
     summary = IngestSummary(media=media)
@@ -201,21 +203,6 @@ def ingest(
     summary.paths = target.paths
     summary.seconds = time.monotonic() - started
     return summary
-
-
-def check_where(where: str | None) -> None:
-    """Raise ``ConfigError`` with DuckDB's words when the condition is no SQL over the columns of a row."""
-    if where is None:
-        return
-    import duckdb
-
-    from rollmill.engine.tasks import matching, where_error
-    from rollmill.rows import record_batch
-
-    try:
-        matching(record_batch([]), where)
-    except duckdb.Error as error:
-        raise where_error(where, error) from error
 
 
 def _selected(

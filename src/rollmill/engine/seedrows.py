@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from rollmill.config import DataDesignerConfig, DataFrameSeedSource, LocalFileSeedSource
+from rollmill.engine.where import check_condition
 from rollmill.errors import ConfigError, SeedReaderError
 from rollmill.rollout import COLUMNS, Rollout
 from rollmill.seeds.file_readers import DirectorySeedReader, FileContentsSeedReader
@@ -165,9 +166,9 @@ class _RolloutSeed:
         return round(files * given / read) if given and read else files
 
     def check_where(self) -> None:
-        from rollmill.engine.ingest import check_where
+        from rollmill.rows import record_batch
 
-        check_where(self._where)
+        check_condition(self._where, record_batch([]))
 
     def rows(self) -> Iterator[SeedRow]:
         manifest = _selected(self._reader.manifest_rows(), self._config)
@@ -209,10 +210,11 @@ class _Records:
         return _selected_size(self._config, self.manifest_size())
 
     def check_where(self) -> None:
-        from rollmill.engine.tables import check_where
+        from rollmill.engine.tables import no_rows
 
         if self._where is not None:
-            check_where(self._where, self.columns, self.schema)
+            rows = no_rows(self.columns, self.schema)
+            check_condition(self._where, rows, types_known=self.schema is not None)
 
     def rows(self) -> Iterator[SeedRow]:
         seen: Counter[str] = Counter()

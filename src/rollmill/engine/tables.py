@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rollmill.config import DataFrameSeedSource, LocalFileSeedSource
+from rollmill.engine.where import matching
 from rollmill.errors import SeedReaderError
 from rollmill.rollout import Rollout
 from rollmill.rows import record_batch
@@ -196,30 +197,16 @@ def batch_of(records: Sequence[Record]) -> pa.RecordBatch:
 
 
 def matching_numbers(batch: pa.RecordBatch, where: str) -> list[int]:
-    """The numbers of the batch's rows for which the condition holds."""
-    from rollmill.engine.tasks import matching
-
+    """The numbers of the batch's rows for which the condition holds. Raises ``ConfigError`` when it does not work."""
     numbers = pa.array(range(batch.num_rows), pa.int64())
     numbered = pa.RecordBatch.from_arrays([*batch.columns, numbers], names=[*batch.schema.names, "rollmill_number"])
     found: list[int] = matching(numbered, where).column("rollmill_number").to_pylist()
     return found
 
 
-def check_where(where: str, columns: Sequence[str], schema: pa.Schema | None) -> None:
-    """Raise ``ConfigError`` when the condition is no SQL over these columns, as far as their types are known."""
-    import duckdb
-
-    from rollmill.engine.tasks import where_error
-
-    empty = (schema or pa.schema([(name, _TEXT) for name in columns])).empty_table().to_batches()
-    batch = empty[0] if empty else pa.RecordBatch.from_pylist([], schema)
-    try:
-        matching_numbers(batch, where)
-    except duckdb.BinderException as error:
-        if schema is not None or "not found" in str(error):
-            raise where_error(where, error) from error
-    except duckdb.Error as error:
-        raise where_error(where, error) from error
+def no_rows(columns: Sequence[str], schema: pa.Schema | None) -> pa.RecordBatch:
+    """A batch without rows, of this schema; where none is known, of columns of text."""
+    return pa.RecordBatch.from_pylist([], schema or pa.schema([(name, _TEXT) for name in columns]))
 
 
 def typed_array(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:

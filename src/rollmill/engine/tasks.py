@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rollmill.errors import ConfigError
+from rollmill.engine.where import matching
 from rollmill.files import Tree
 from rollmill.formats import Branches
 from rollmill.seeds.bulk import read_rollouts, uncollected
@@ -74,14 +73,7 @@ class Worker:
         return result
 
     def _kept(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        if self.plan.where is None:
-            return batch
-        import duckdb
-
-        try:
-            return matching(batch, self.plan.where)
-        except duckdb.Error as error:
-            raise where_error(self.plan.where, error) from error
+        return batch if self.plan.where is None else matching(batch, self.plan.where)
 
     def _rollouts(self, manifest_rows: Sequence[ManifestRow], summary: ReadSummary) -> Iterator[Rollout]:
         return read_rollouts(
@@ -106,30 +98,6 @@ def tasks(manifest_rows: Sequence[ManifestRow]) -> Iterator[list[ManifestRow]]:
             task, size = [], 0
     if task:
         yield task
-
-
-def matching(batch: pa.RecordBatch, where: str) -> pa.RecordBatch:
-    """The rows of the batch for which the user's SQL condition holds, unchanged.
-
-    DuckDB sees the batch as the table ``rows`` and nothing else: no file, no network, no setting."""
-    import duckdb
-    import pyarrow as pa
-
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-        numbered = pa.table(batch).append_column("__number", pa.array(range(batch.num_rows), pa.int64()))
-        connection.register("rows", numbered)
-        found = connection.execute(f"SELECT __number FROM rows WHERE ({where}\n) ORDER BY __number")
-        return batch.take(pa.array([number for (number,) in found.fetchall()], pa.int64()))
-
-
-_HELPERS = re.compile(r',? ?"(?:__place|__number|rollmill_number)"')
-
-
-def where_error(where: str, error: Exception) -> ConfigError:
-    """A condition that does not work, in DuckDB's words, without the query around it and the helper columns in it."""
-    words = _HELPERS.sub("", str(error).partition("\n\nLINE ")[0]).replace("bindings:, ", "bindings: ").strip()
-    return ConfigError(f"the where condition {where!r} does not work: {words}")
 
 
 def give_back_memory() -> None:
