@@ -150,6 +150,9 @@ class DataDesignerConfig(BaseModel):
     where: str | None = Field(
         None, description="Keep the seed rows for which this condition over their columns holds (DuckDB's SQL)."
     )
+    tokenizer: PathText | None = Field(
+        None, description="Count tokens with this tokenizer.json, or that of this folder. Left out: UTF-8 bytes / 4."
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain data, without what is None."""
@@ -245,6 +248,7 @@ class DataDesignerConfigBuilder:
         self.model_configs = _models_from(model_configs)
         self.seed_config: SeedConfig | None = None
         self.where: str | None = None
+        self.tokenizer: str | None = None
 
     @classmethod
     def from_config(cls, config: DataDesignerConfig | dict[str, Any] | str | os.PathLike[str]) -> Self:
@@ -255,7 +259,7 @@ class DataDesignerConfigBuilder:
             config = DataDesignerConfig.load(config)
         builder = cls(list(config.model_configs))
         builder.columns = list(config.columns)
-        builder.seed_config, builder.where = config.seed_config, config.where
+        builder.seed_config, builder.where, builder.tokenizer = config.seed_config, config.where, config.tokenizer
         return builder
 
     def add_model_config(self, model_config: ModelConfig) -> Self:
@@ -278,6 +282,11 @@ class DataDesignerConfigBuilder:
             source=seed_source, sampling_strategy=sampling_strategy, selection_strategy=selection_strategy, seed=seed
         )
         self.where = where
+        return self
+
+    def with_tokenizer(self, path: str | os.PathLike[str]) -> Self:
+        """Sets the ``tokenizer.json``, or the folder that has it, by which tokens are counted."""
+        self.tokenizer = os.fspath(path)
         return self
 
     def add_column(
@@ -329,6 +338,7 @@ class DataDesignerConfigBuilder:
             model_configs=tuple(self.model_configs),
             seed_config=self.seed_config,
             where=self.where,
+            tokenizer=self.tokenizer,
         )
 
     def write_config(self, path: str | os.PathLike[str]) -> None:

@@ -14,12 +14,15 @@ import ipaddress
 import os
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from rollmill.columns._tokenizer import counted_by, local_tokenizer
 from rollmill.config import DataDesignerConfig, DataDesignerConfigBuilder, ResumeMode
 from rollmill.engine.plan import Plan, make_plan
 from rollmill.engine.progress import Progress
@@ -75,7 +78,8 @@ class DataDesigner:
         _check_number(num_records)
         plan, seed = self.plan(_config(config_builder))
         settings = Settings(num_records, max_cost, _redactor, progress)
-        filled, summary = preview(plan, seed, settings)
+        with counted_by(plan.config.tokenizer):
+            filled, summary = preview(plan, seed, settings)
         raise_if_stopped(summary, "Nothing was kept: it was a preview.")
         problems = [(number, problem) for number, row in enumerate(filled) for problem in row.problems]
         return PreviewResults(table_of(plan, seed, filled, seed_types(seed)), summary, plan, problems)
@@ -125,7 +129,7 @@ class DataDesigner:
         path = self._folder(dataset_name, ResumeMode(resume), artifact_path)
         config = _with_seed_number(_config(config_builder), RunFolder(path).config_text())
         plan, seed = self.plan(config)
-        with RunFolder(path) as folder:
+        with RunFolder(path) as folder, counted_by(plan.config.tokenizer):
             summary = create(plan, seed, folder, Settings(num_records, max_cost, _redactor, progress))
         return DatasetCreationResults(path, summary, plan)
 
@@ -133,6 +137,7 @@ class DataDesigner:
         """The checked plan of a configuration, and its seed, of which nothing is read yet."""
         mistakes: list[str] = []
         seed = self._seed(config, mistakes)
+        counted = _digest_of_tokenizer(config, mistakes)
         plan = make_plan(
             config,
             seed.columns if seed is not None else None,
@@ -142,7 +147,7 @@ class DataDesigner:
             mistakes=mistakes,
         )
         assert seed is not None
-        return plan, seed
+        return _with_digest(plan, counted), seed
 
     def _seed(self, config: DataDesignerConfig, mistakes: list[str]) -> Seed | None:
         """The seed, its manifest built; what is wrong with it is added to ``mistakes``."""
@@ -200,6 +205,20 @@ def _config(given: Configuration) -> DataDesignerConfig:
 def _check_number(num_records: int | None) -> None:
     if num_records is not None and num_records < 1:
         raise ConfigError(f"num_records is {num_records}; give at least 1, or None for every row of the seed once")
+
+
+def _digest_of_tokenizer(config: DataDesignerConfig, mistakes: list[str]) -> str:
+    """The digest of the configuration's tokenizer, empty without one; what is wrong with it goes to ``mistakes``."""
+    try:
+        return local_tokenizer(config.tokenizer).digest if config.tokenizer is not None else ""
+    except ConfigError as error:
+        mistakes.append(str(error))
+        return ""
+
+
+def _with_digest(plan: Plan, digest: str) -> Plan:
+    """The plan, with the tokenizer in its hash: prompts with a window in them follow from it, and so do parts."""
+    return replace(plan, hash=sha256(f"{plan.hash} {digest}".encode()).hexdigest()) if digest else plan
 
 
 def _with_seed_number(config: DataDesignerConfig, before: str | None) -> DataDesignerConfig:

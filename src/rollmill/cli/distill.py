@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rollmill.cli.making import SHOWN, TO_DISK, Rows, finish, look, make, with_options
+from rollmill.cli.making import COUNTED, SHOWN, TO_DISK, Rows, counted, finish, look, make, with_options
 from rollmill.cli.options import FormatName
 
 RECIPE = (
@@ -36,6 +36,7 @@ PREVIEWED = 3
         "--threshold", type=click.IntRange(0, 4), default=3, show_default=True, help="What all scores must be."
     ),
     click.option("--where", metavar="SQL", help="Keep the rows for which this condition over their columns holds."),
+    *COUNTED,
     *TO_DISK,
     click.option("--send-unredacted", is_flag=True, help="Send secrets and names to other machines. Think twice."),
     *SHOWN,
@@ -43,6 +44,7 @@ PREVIEWED = 3
 def command(
     format_name: str,
     preview: bool,
+    tokenizer: Path | None,
     num_records: int | None,
     artifact_path: Path,
     send_unredacted: bool,
@@ -66,7 +68,8 @@ def command(
     from rollmill.recipes.distill import build_config, model_providers
 
     recipe = {name: options.pop(name) for name in RECIPE}
-    config = build_config(format=_format(format_name, recipe["trace_dir"]), **recipe).build()
+    built = build_config(format=_format(format_name, recipe["trace_dir"]), **recipe).build()
+    config = counted(built, tokenizer)
     providers = model_providers(recipe["endpoint"], api_key_variable)
     designer = DataDesigner(artifact_path, model_providers=providers, send_unredacted=send_unredacted)
     if preview:

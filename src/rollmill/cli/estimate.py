@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollmill.cli.making import AT_ENDPOINT, Rows, designer, with_options
+from rollmill.cli.making import AT_ENDPOINT, COUNTED, Rows, counted, designer, with_options
 
 if TYPE_CHECKING:
     from rollmill.engine.estimate import Estimate, Estimates
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     click.option(
         "--sample", type=click.IntRange(min=1), default=20, show_default=True, help="Rows that are looked at."
     ),
+    *COUNTED,
     *AT_ENDPOINT,
     click.option("--json", "as_json", is_flag=True, help="Print JSON for a script."),
 )
-def command(config: Path, num_records: int | None, sample: int, as_json: bool, **options: Any) -> None:
+def command(
+    config: Path, num_records: int | None, sample: int, tokenizer: Path | None, as_json: bool, **options: Any
+) -> None:
     """Tell how many calls and tokens a run would need, and what they cost, column by column.
 
     The prompts of a few rows are made as they will be; the rest follows from the number of files. Prices are those of
@@ -40,7 +43,7 @@ def command(config: Path, num_records: int | None, sample: int, as_json: bool, *
     from rollmill.engine.estimate import estimate
     from rollmill.models.prices import prices
 
-    plan, seed = designer(options).plan(DataDesignerConfig.load(config))
+    plan, seed = designer(options).plan(counted(DataDesignerConfig.load(config), tokenizer))
     found = estimate(plan, seed, num_records, prices(), sample)
     if as_json:
         say_json(_plain(found))

@@ -49,6 +49,12 @@ AT_ENDPOINT = (
     click.option("--api-key-variable", metavar="NAME", help="The environment variable with that server's key."),
     click.option("--send-unredacted", is_flag=True, help="Send secrets and names to other machines. Think twice."),
 )
+COUNTED = (
+    click.option(
+        "--tokenizer", metavar="FILE", type=click.Path(path_type=Path),
+        help="Count tokens with this tokenizer.json.  [default: UTF-8 bytes / 4]",
+    ),
+)  # fmt: skip
 TO_DISK = (
     click.option("--dataset-name", metavar="NAME", default="dataset", show_default=True, help="The folder's name."),
     click.option(
@@ -69,6 +75,11 @@ def designer(options: dict[str, Any], artifact_path: Path | None = None) -> Data
 
     unredacted = options.pop("send_unredacted")
     return DataDesigner(artifact_path, model_providers=providers(options), send_unredacted=unredacted)
+
+
+def counted(config: DataDesignerConfig, tokenizer: Path | None) -> DataDesignerConfig:
+    """The configuration with the tokenizer of ``--tokenizer``; with its own one when that was not given."""
+    return config if tokenizer is None else config.model_copy(update={"tokenizer": str(tokenizer)})
 
 
 def providers(options: dict[str, Any]) -> list[ModelProvider]:

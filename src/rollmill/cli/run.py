@@ -7,7 +7,18 @@ from typing import Any
 
 import click
 
-from rollmill.cli.making import AT_ENDPOINT, SHOWN, TO_DISK, Rows, designer, finish, make, with_options
+from rollmill.cli.making import (
+    AT_ENDPOINT,
+    COUNTED,
+    SHOWN,
+    TO_DISK,
+    Rows,
+    counted,
+    designer,
+    finish,
+    make,
+    with_options,
+)
 
 
 @click.command("run")
@@ -18,11 +29,19 @@ from rollmill.cli.making import AT_ENDPOINT, SHOWN, TO_DISK, Rows, designer, fin
     ),
     click.option("--new", is_flag=True, help="Take a new folder, even when there is one to go on in."),
     *TO_DISK,
+    *COUNTED,
     *AT_ENDPOINT,
     *SHOWN,
 )
 def command(
-    config: Path, num_records: int | None, new: bool, artifact_path: Path, as_json: bool, quiet: bool, **options: Any
+    config: Path,
+    num_records: int | None,
+    new: bool,
+    tokenizer: Path | None,
+    artifact_path: Path,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Make the columns of a configuration over its seed rows.
 
@@ -37,7 +56,7 @@ def command(
     """
     from rollmill.config import DataDesignerConfig
 
-    loaded = DataDesignerConfig.load(config)
+    loaded = counted(DataDesignerConfig.load(config), tokenizer)
     made = make(
         designer(options, artifact_path), loaded, quiet, num_records=num_records,
         resume="never" if new else "if_possible", **options,

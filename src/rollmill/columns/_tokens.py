@@ -1,24 +1,58 @@
-"""How many tokens a text is, by estimate: its UTF-8 bytes divided by four, rounded up.
+"""How many tokens a text is: by the tokenizer that a run names (``_tokenizer``), else by estimate.
 
-English prose and code are 3.5 to 4.5 bytes a token with today's tokenizers; other scripts take fewer tokens than this
-says, long numbers and base64 more. Nothing is downloaded for it.
+The estimate is a text's UTF-8 bytes divided by four, rounded up. English prose and code are 3.5 to 4.5 bytes a token
+with today's tokenizers; other scripts take fewer tokens than this says, long numbers and base64 more. Nothing is
+downloaded either way.
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 BYTES_PER_TOKEN = 4
 
 
-def size(text: str) -> int:
-    """The UTF-8 bytes of ``text``."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+class Measure(Protocol):
+    """Texts measured in units, of which ``per_token`` make a token."""
+
+    per_token: int
+
+    def size(self, text: str) -> int:
+        """The units of ``text``."""
+        ...
+
+    def cut(self, text: str, most: int) -> str:
+        """The longest beginning of ``text`` of at most so many units, no character cut in two."""
+        ...
+
+
+class Estimate:
+    """UTF-8 bytes."""
+
+    per_token = BYTES_PER_TOKEN
+
+    def size(self, text: str) -> int:
+        return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+    def cut(self, text: str, most: int) -> str:
+        return text.encode("utf-8", "replace")[: max(most, 0)].decode("utf-8", "ignore")
+
+
+_measure: Measure = Estimate()
+"""Of all runs in this process: whatever thread renders a template, its tokens are counted alike."""
+
+
+def measure() -> Measure:
+    """What tokens are counted by now."""
+    return _measure
+
+
+def use(other: Measure) -> None:
+    """Count by another measure from now on."""
+    global _measure
+    _measure = other
 
 
 def tokens(text: str) -> int:
-    """The estimated tokens of ``text``."""
-    return -(-size(text) // BYTES_PER_TOKEN)
-
-
-def cut(text: str, max_bytes: int) -> str:
-    """The longest beginning of ``text`` of at most so many UTF-8 bytes, no character cut in two."""
-    return text.encode("utf-8", "replace")[: max(max_bytes, 0)].decode("utf-8", "ignore")
+    """The tokens of ``text``."""
+    return -(-_measure.size(text) // _measure.per_token)

@@ -12,58 +12,86 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rollmill.columns._meter import TemplateError
-from rollmill.columns._tokens import BYTES_PER_TOKEN, cut, size
+from rollmill.columns._tokens import Measure, measure
 from rollmill.columns._turns import Limits, Turn, calls, turns
 
 SMALLEST = 50
-_NOTE = 160
-"""The bytes that a note of what was left out takes at most."""
+_NOTE = 40
+"""The tokens that a note of what was left out takes at most."""
 _SHARES = {"opening": 4, "end": 4, "tests": 6, "human": 8, "error": 12, "rest": 24}
 """What part of the budget one message of each kind may take."""
-_FLOOR = 120
+_FLOOR = 30
+"""The tokens below which a part of a message says nothing."""
+_FLOOR_CHARACTERS = 120
 
 
 def window(messages: Sequence[Any], max_tokens: int) -> str:
-    """The rollout as turns to read, in at most so many (estimated) tokens."""
+    """The rollout as turns to read, in at most so many tokens, as they are counted here (``_tokens``)."""
     if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < SMALLEST:
         raise TemplateError(f"`window` takes a number of tokens of at least {SMALLEST}, not {max_tokens!r}")
-    found, budget = turns(messages), max_tokens * BYTES_PER_TOKEN
-    whole = _whole(found, budget)
-    return whole if whole is not None else _fitted(found, budget)
+    found, room = turns(messages), _Room(measure(), max_tokens)
+    begun = room.begun(turn.shown(Limits()) for turn in found)
+    if begun is not None:
+        return room.cut("\n\n".join(begun))
+    return room.cut("\n\n".join(_with_notes(found, _chosen(found, room), room)))
 
 
-def _whole(found: Sequence[Turn], budget: int) -> str | None:
-    """All turns when they fit as a transcript has them."""
-    texts, used = [], 0
-    for turn in found:
-        texts.append(text := turn.shown(Limits()))
-        used += size(text) + 2
-        if used > budget + 2:
-            return None
-    return "\n\n".join(texts)
+class _Room:
+    """The budget of one window in the measure's units. ``characters`` is what a unit has of them in this
+    rollout, rounded: a few that take more bytes than others change nothing."""
+
+    def __init__(self, measure: Measure, max_tokens: int) -> None:
+        self.measure, self.budget = measure, max_tokens * measure.per_token
+        self.note, self.floor = _NOTE * measure.per_token, _FLOOR * measure.per_token
+        self.between = measure.size("\n\n")
+        self.characters = 1.0
+
+    def begun(self, texts: Iterable[str]) -> list[str] | None:
+        """All the texts when they fit; else None, and ``characters`` is known from those that were looked at."""
+        fitting: list[str] = []
+        characters = used = 0
+        for text in texts:
+            fitting.append(text)
+            characters += len(text)
+            used += self.measure.size(text)
+            if used + self.between * (len(fitting) - 1) > self.budget:
+                self.characters = max(round(characters / max(used, 1), 1), 0.1)
+                return None
+        return fitting
+
+    def limits(self, kind: str) -> Limits:
+        """A message's share of the budget in characters. They are reckoned, and made up for by what does not fit being
+        left out."""
+        share = max(int(self.budget // _SHARES[kind] * self.characters), _FLOOR_CHARACTERS)
+        return Limits(text=share, result=share, arguments=max(share // 2, _FLOOR_CHARACTERS), reasoning=0)
+
+    def cost(self, text: str, alone: bool, left: int) -> int:
+        """What a turn takes of what is left, with the note that it needs when it stands alone. What is far too long is
+        reckoned and not counted, for counting takes time."""
+        if len(text) > 4 * left * self.characters:
+            return left + 1
+        return self.measure.size(text) + self.between + self.note * alone
+
+    def cut(self, text: str) -> str:
+        """The text, within the budget for certain."""
+        return text if self.measure.size(text) <= self.budget else self.measure.cut(text, self.budget)
 
 
-def _fitted(found: Sequence[Turn], budget: int) -> str:
+def _chosen(found: Sequence[Turn], room: _Room) -> dict[int, str]:
+    """The turns that fit, the weightiest first, by their places."""
     chosen: dict[int, str] = {}
-    left = budget - _NOTE
+    left = room.budget - room.note
     for place, kind in _by_weight(found):
-        if left < _FLOOR:
+        if left < room.floor:
             break
         if place in chosen:
             continue
-        text = found[place].shown(_limits(budget // _SHARES[kind]))
-        cost = size(text) + 2 + (0 if place - 1 in chosen or place + 1 in chosen else _NOTE)
+        text = found[place].shown(room.limits(kind))
+        cost = room.cost(text, not {place - 1, place + 1} & chosen.keys(), left)
         if cost <= left:
             chosen[place] = text
             left -= cost
-    return cut("\n\n".join(_with_notes(found, chosen)), budget)
-
-
-def _limits(size: int) -> Limits:
-    """A message's share of the budget in characters; a character is reckoned as one byte, and made up for by what
-    does not fit being left out."""
-    share = max(size, _FLOOR)
-    return Limits(text=share, result=share, arguments=max(share // 2, _FLOOR), reasoning=0)
+    return chosen
 
 
 def _by_weight(found: Sequence[Turn]) -> Iterator[tuple[int, str]]:
@@ -103,23 +131,24 @@ def _inwards(count: int) -> Iterator[int]:
         yield step
 
 
-def _with_notes(found: Sequence[Turn], chosen: dict[int, str]) -> Iterator[str]:
+def _with_notes(found: Sequence[Turn], chosen: dict[int, str], room: _Room) -> Iterator[str]:
     """The chosen turns in order; between them what was left out."""
     gap: list[Turn] = []
     for place, turn in enumerate(found):
         if place not in chosen:
             gap.append(turn)
             continue
-        yield from _note(gap)
+        yield from _note(gap, room)
         gap = []
         yield chosen[place]
-    yield from _note(gap)
+    yield from _note(gap, room)
 
 
-def _note(gap: Sequence[Turn]) -> Iterator[str]:
+def _note(gap: Sequence[Turn], room: _Room) -> Iterator[str]:
     if not gap:
         return
     tools = Counter(call.name[:20] for turn in gap for call in calls(turn.message))
     named = ", ".join(f"{name} {count}" for name, count in tools.most_common(3))
     made = f" with {tools.total()} calls: {named}" if tools else ""
-    yield cut(f"(… {len(gap)} message{'s' * (len(gap) > 1)} left out{made} …)", _NOTE - 4)
+    note = f"(… {len(gap)} message{'s' * (len(gap) > 1)} left out{made} …)"
+    yield room.measure.cut(note, room.note - room.measure.per_token)

@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from rollmill.columns._tokenizer import counted_by
 from rollmill.columns.templates import tokens
 from rollmill.engine.fill import BoundModel, Filler, Stop
 from rollmill.engine.plan import Plan
@@ -56,10 +57,11 @@ class Estimates(Struct):
 
 
 def estimate(plan: Plan, seed: Seed, num_records: int | None, table: Prices, sample: int = SAMPLE) -> Estimates:
-    """What the run would ask and cost."""
+    """What the run would ask and cost. Tokens are counted by the configuration's tokenizer, else by estimate."""
     rows = list(islice(seed.rows(), sample))
     total = num_records if num_records is not None else _rows_in_all(seed, len(rows), sample)
-    progress = run_async(_filled(plan, rows))
+    with counted_by(plan.config.tokenizer):
+        progress = run_async(_filled(plan, rows))
     scale = total / max(len(rows), 1)
     found = []
     for (column, alias), usage in progress.usage.items():
