@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TRAINERS := $(VENV)/ready-trainers
+SERVER := $(VENV)/ready-server
 BENCH_READY := $(VENV)/ready-bench
 DEMO := demo
 BENCH_FLAGS ?=
@@ -29,7 +30,7 @@ demo: $(READY) ## bundled rollouts to rows, and rows to a training set in demo/t
 	@$(BIN)/rollmill export $(DEMO)/rows --explain 0ccf1a04-1b4c-43b6-8aa5-79e41db43a68
 	@echo "The training set is in $(DEMO)/training-set/ (train.jsonl), the card in its README.md."
 
-test: $(READY) $(TRAINERS) ## run the tests, those against the real trainers included
+test: $(READY) $(SERVER) $(TRAINERS) ## run the tests, those against real trainers and a real model server included
 	$(BIN)/python -m pytest -n auto $(TEST_FLAGS)
 
 check-all: $(READY) ## format, lint and types
@@ -47,7 +48,7 @@ bench: $(BENCH_READY) ## measure against the reference and the floor (BENCH_FLAG
 constraints: ## pin the newest versions that Python 3.11 can have (run it with a python3.11)
 	rm -rf build/pin && python3.11 -m venv build/pin
 	build/pin/bin/python -m pip install --quiet 'torch==$(TORCH)'
-	build/pin/bin/python -m pip install --quiet -e '.[test,check,bench,trainers]' 'torch==$(TORCH)'
+	build/pin/bin/python -m pip install --quiet -e '.[test,check,bench,trainers,server]' 'torch==$(TORCH)'
 	{ head -n 1 constraints.txt; build/pin/bin/python -m pip freeze --exclude-editable; } | sed 's/+cpu$$//' > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
@@ -66,9 +67,16 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,check]'
 	@touch $@
 
+# Hugging Face's server, which a run is proved against: torch, transformers, and little more.
+$(SERVER): $(READY)
+	@echo "Installing the model server that runs are proved against"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server]' || \
+		echo "The model server cannot be installed here: the test that needs it is skipped" >&2
+	@touch $@
+
 # Trainers are large and need not be there: without them the tests that prove exports with them are skipped.
 # Harbor asks for Python 3.12; its trajectory models, all that is used of it, run on 3.11 with pydantic alone.
-$(TRAINERS): $(READY)
+$(TRAINERS): $(SERVER)
 	@echo "Installing the trainers that exports are proved with"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[trainers]' && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python $(HARBOR) || \
