@@ -81,9 +81,10 @@ class _Builder:
         self.nameless_calls: list[str] = []
 
     def take(self, record: Record) -> None:
-        if record.type == "assistant" and record.message is not None:
+        kind = record.type if record.message is not None else None
+        if kind == "assistant":
             self._assistant(record)
-        elif record.type == "user" and record.message is not None:
+        elif kind == "user":
             self._user(record)
         elif record.is_queued_prompt:
             self._queued_prompt(record)
@@ -277,37 +278,49 @@ class _AssistantContent:
     def take(self, record: Record) -> str:
         """Add the line's blocks and say its class: ``used`` when a message of its own begins in it, ``merged`` when
         it adds to this one, ``duplicate`` when it says nothing new."""
-        before, messages = len(self.order), len(self.builder.messages)
+        order = self.order
+        before, messages = len(order), len(self.builder.messages)
         for position, block in enumerate(record.blocks):
-            self._block(block, record, position)
+            kind = block.type
+            if kind == "tool_use":
+                self._call(block, record, position)
+            elif kind == "text":
+                self._text(block.text)
+            elif kind == "thinking":
+                self._thinking(block)
+            else:
+                self._other(block, record, position)
         if len(self.builder.messages) > messages:
             return "used"
-        return "merged" if len(self.order) > before else "duplicate"
+        return "merged" if len(order) > before else "duplicate"
 
-    def _block(self, block: ContentBlock, record: Record, position: int) -> None:
-        kind, content = block.type, self.message.content
-        if kind == "text":
-            if block.text and not (content and any(known.text == block.text for known in content)):
-                content.append(Block("text", block.text))
-                self.order.append("text")
-        elif kind == "tool_use" or kind == "server_tool_use":
+    def _text(self, text: str | None) -> None:
+        content = self.message.content
+        if text and not (content and any(known.text == text for known in content)):
+            content.append(Block("text", text))
+            self.order.append("text")
+
+    def _thinking(self, block: ContentBlock) -> None:
+        if block.thinking:
+            if block.thinking not in self.thoughts:
+                self._think(block.thinking, "full")
+        elif (signature := bytes(block.signature)) not in self.signatures:
+            self.signatures.add(signature)
+            self._think("", "empty")
+
+    def _other(self, block: ContentBlock, record: Record, position: int) -> None:
+        kind = block.type
+        if kind == "server_tool_use":
             self._call(block, record, position)
-        elif kind == "thinking":
-            if block.thinking:
-                if block.thinking not in self.thoughts:
-                    self._thinking(block.thinking, "full")
-            elif (signature := bytes(block.signature)) not in self.signatures:
-                self.signatures.add(signature)
-                self._thinking("", "empty")
         elif kind == "redacted_thinking":
-            self._thinking("", "redacted")
+            self._think("", "redacted")
         elif kind.endswith("_tool_result") and block.tool_use_id:
             self._server_result(block, record)
         else:
-            content.append(self.builder.blocks.of(block, record, position))
+            self.message.content.append(self.builder.blocks.of(block, record, position))
             self.order.append("text")
 
-    def _thinking(self, text: str, kind: Thinking) -> None:
+    def _think(self, text: str, kind: Thinking) -> None:
         self.kinds.append(kind)
         self.order.append("thinking")
         if text:

@@ -103,13 +103,13 @@ class Record(Struct, gc=False):
     subtype: str | None = None
     message: ApiMessage | None = None
     attachment: Attachment | None = None
-    data: Progress | str | list[Raw] | bool | float | None = None
+    data: Progress | str | list[Any] | bool | float | None = None
     isMeta: bool | None = None
     isCompactSummary: bool | None = None
     isApiErrorMessage: bool | None = None
     uuid: str | None = None
     timestamp: str | float | None = None
-    toolUseResult: ToolUseResult | str | list[Raw] | bool | float | None = None
+    toolUseResult: ToolUseResult | str | list[Any] | bool | float | None = None
     parentToolUseID: str | None = None
     forkedFrom: ForkedFrom | None = None
     origin: PromptOrigin | str | None = None
@@ -126,23 +126,22 @@ class Record(Struct, gc=False):
     """Whether the record is a turn, as opposed to bookkeeping between the turns."""
     blocks: Sequence[ContentBlock] = private_field((), "blocks")
     """The content as blocks; a plain string is one text block."""
+    is_model_output: bool = private_field(False, "model")
+    """Whether a model wrote it: client-made lines (API errors, ``<synthetic>``) carry type assistant too."""
     message_key: str = private_field("", "key")
     """What the lines of one API message share; set once the record is sure to have a uuid."""
 
-    def __post_init__(self) -> None:
-        if (message := self.message) is not None:
-            self.is_conversation = self.type in ("user", "assistant") or self.is_queued_prompt
+    def settle(self) -> None:
+        """Set what follows from the fields, once the whole line is read. Not ``__post_init__``: many records are
+        bookkeeping, and the decoder would call it for each."""
+        kind, message = self.type, self.message
+        if message is not None:
+            self.is_conversation = kind in ("user", "assistant") or self.is_queued_prompt
             self.blocks = _blocks(message.content)
+            self.is_model_output = kind == "assistant" and not self.isApiErrorMessage and message.model != "<synthetic>"
         elif self.is_queued_prompt and self.attachment is not None:
             self.is_conversation = True
             self.blocks = _blocks(self.attachment.prompt)
-        if type(self.toolUseResult) is list or type(self.data) is list:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        """Forget lists that nobody looks at: their undecoded items keep all the bytes that were read with them."""
-        self.toolUseResult = None if isinstance(self.toolUseResult, list) else self.toolUseResult
-        self.data = None if isinstance(self.data, list) else self.data
 
     @property
     def is_queued_prompt(self) -> bool:
@@ -152,16 +151,6 @@ class Record(Struct, gc=False):
     def is_said(self) -> bool:
         """Whether somebody said it: a turn that is not a client-made line."""
         return self.is_conversation and (self.type != "assistant" or self.is_model_output)
-
-    @property
-    def is_model_output(self) -> bool:
-        """Whether a model wrote it: client-made lines (API errors, ``<synthetic>``) carry type assistant too."""
-        return (
-            self.type == "assistant"
-            and self.message is not None
-            and not self.isApiErrorMessage
-            and self.message.model != "<synthetic>"
-        )
 
     @property
     def only_results(self) -> bool:

@@ -35,8 +35,8 @@ class Thread:
 
     def live_branch(self) -> Branch:
         """The branch whose leaf is latest in the file, with what belongs to it though the walk does not pass it."""
-        turns = {n for n, record in enumerate(self.records) if record.is_conversation}
-        own = {n for n in turns if not self.records[n].teamName} or turns
+        turns = [n for n, record in enumerate(self.records) if record.is_conversation]
+        own = {n for n in turns if not self.records[n].teamName} or set(turns)
         leaves = self._leaves(own) or sorted(own)[-1:]
         return self._branch(self._latest(leaves)) if leaves else Branch([])
 
@@ -99,12 +99,10 @@ class Thread:
     def _leaves(self, among: set[int]) -> list[int]:
         """Positions of the turns at which branches end, in file order: from every record that nothing points to, up
         to the nearest turn. Only turns ``among`` the given positions count."""
-        pointed_to = {r.parentUuid for n, r in enumerate(self.records) if n in among or not r.is_conversation}
-        leaves = set()
-        for record in self.records:
-            if record.uuid not in pointed_to and (turn := self._nearest_turn(record, among)) is not None:
-                leaves.add(turn)
-        return sorted(leaves)
+        records = self.records
+        pointed_to = {r.parentUuid for n, r in enumerate(records) if n in among or not r.is_conversation}
+        ends = [record for record in records if record.uuid not in pointed_to]
+        return sorted({turn for record in ends if (turn := self._nearest_turn(record, among)) is not None})
 
     def _nearest_turn(self, record: Record, among: set[int]) -> int | None:
         turn = record if record.is_conversation else self._turn_above(record)
@@ -119,18 +117,20 @@ class Thread:
     def _walk(self, leaf: int) -> Branch:
         """From the leaf up to the root, across compactions and over gaps."""
         path, seen, gaps = [], set(), 0
+        records, position = self.records, self.position
         current: int | None = leaf
         while current is not None and current not in seen:
             seen.add(current)
-            record = self.records[current]
+            record = records[current]
             path.append(record)
             parent = record.parentUuid or record.logicalParentUuid
             before = current
-            current = self.position.get(parent) if parent else None
+            current = position.get(parent) if parent else None
             if current is None and (parent or _continues(record)):
                 current = self._turn_before(before, seen)
                 gaps += bool(parent) or self._lost_its_parent(record, current)
-        return Branch(path[::-1], gaps)
+        path.reverse()
+        return Branch(path, gaps)
 
     def _lost_its_parent(self, record: Record, before: int | None) -> bool:
         """Whether a record without parent must have had one: not where a compaction cut, where parents are not told
@@ -220,7 +220,12 @@ def _inserted(
         else:
             owner = by_key[next(calls[call] for call in called if call in calls)]
             behind.setdefault(id(owner), []).append(result)
-    return [*(record for step in path for record in (step, *behind.get(id(step), ()))), *repeated]
+    whole: list[Record] = []
+    for step in path:
+        whole.append(step)
+        if (after := behind.get(id(step))) is not None:
+            whole += after
+    return whole + repeated
 
 
 def threads(records: list[Record], is_agent_file: bool) -> tuple[Thread | None, list[Thread]]:

@@ -85,6 +85,7 @@ class _Session:
         self.file = file
         self.log = log
         self.ledger = log.ledger()
+        self.bookkeeping: list[Record] = []
         self.tree = self._sorted(log.records)
         self.is_agent_file = file.path.name.startswith("agent-")
         self.session_id = self._session_id()
@@ -120,6 +121,7 @@ class _Session:
         counts.total = len(records) + counts.unknown + counts.unreadable
         for record in records:
             if record.type in TREE_TYPES and (record.message is not None or record.type not in ("user", "assistant")):
+                record.settle()
                 uuid = record.uuid = record.uuid or _stand_in(record, at)
                 record.message_key = (record.message.id if record.message is not None else None) or uuid
                 if (first := at.get(uuid)) is None:
@@ -133,12 +135,13 @@ class _Session:
                 else:
                     tree[first] = record
             elif record.type in METADATA_TYPES:
-                counts.metadata += 1
+                self.bookkeeping.append(record)
             else:
                 self._count_unknown(record)
                 if record.uuid and record.uuid not in at:
                     at[record.uuid] = len(tree)
                     tree.append(record)
+        counts.metadata += len(self.bookkeeping)
         return tree
 
     def _count_unknown(self, record: Record) -> None:
@@ -171,14 +174,16 @@ class _Session:
 
     def _close_ledger(self) -> None:
         counts = self.ledger.records
-        turns = [record for record in self.tree if record.is_conversation]
-        for record in turns:
-            if not record.is_said:
-                record.fate = "metadata"
-        for fate, number in Counter(record.fate or "abandoned" for record in turns).items():
+        turns: list[Record] = []
+        for record in self.tree:
+            if not record.is_conversation:
+                counts.metadata += record.fate != "unknown"
+            else:
+                turns.append(record)
+                if not record.is_said:
+                    record.fate = "metadata"
+        for fate, number in Counter([record.fate or "abandoned" for record in turns]).items():
             setattr(counts, fate, getattr(counts, fate) + number)
-        told_nothing = (r for r in self.tree if r.type in TREE_TYPES and not r.is_conversation)
-        counts.metadata += sum(record.fate != "unknown" for record in told_nothing)
         lost = [record for record in turns if not record.fate]
         usages = {r.message_key: usage_of(r) for r in lost if r.is_model_output}
         given_up = [usage for usage in usages.values() if usage is not None]
@@ -294,7 +299,7 @@ class _Session:
         """The last value of a title field; a summary only when its leaf is in this file, for logs also carry the
         titles of other sessions."""
         known = {record.uuid for record in self.tree} if name == "summary" else set()
-        for record in reversed(self.log.records):
+        for record in reversed(self.bookkeeping):
             value = getattr(record, name)
             if value and (name != "summary" or record.leafUuid is None or record.leafUuid in known):
                 return str(value)
