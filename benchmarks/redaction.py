@@ -16,6 +16,7 @@ from pathlib import Path
 
 import corpus
 import decoys
+import machine
 import planted
 from planted import Planted
 
@@ -131,7 +132,8 @@ def _share(found: int | None, count: int) -> str:
 
 
 def report_speed(corpora: Path, megabytes: float, rounds: int) -> None:
-    """By CPU time of this one process: the best of the rounds, for other programs can only make it slower."""
+    """By CPU time of this one process: the best of the rounds, for other programs can only make it slower. Beside it
+    what it would be on the machine of the targets."""
     import rollmill as package
 
     print(f"\n{'speed, MB of text a second and core':42}")
@@ -146,8 +148,13 @@ def report_speed(corpora: Path, megabytes: float, rounds: int) -> None:
             "their texts one by one": (texts, lambda t=texts: _redact_texts(t)),
             "the texts that hold nothing": (nothing, lambda t=nothing: _redact_texts(t)),
         }
+        floors = [machine.floor(folder)]
         for side, (over, run) in sides.items():
-            print(f"{kind}: {side:34} {_speed(over, run, rounds):9.0f}   [≥ 60]", flush=True)
+            speed = _speed(over, run, rounds)
+            floors.append(machine.floor(folder))
+            there = speed / machine.share(kind, floors, "cpu")
+            print(f"{kind}: {side:34} {speed:9.0f}   there {there:5.0f}   [≥ 60]", flush=True)
+        print(f"{kind}: this machine to that of the targets {machine.share(kind, floors, 'cpu'):.2f}")
         _report_other_speed(kind, texts)
 
 

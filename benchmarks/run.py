@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any
 
 import corpus
+import machine
 
 HERE = Path(__file__).parent
 FORMATS = {"claude": "claude_code", "codex": "codex"}
@@ -68,10 +69,6 @@ class Bench:
 
 def rollmill(what: str, *arguments: object) -> Figures:
     return _json_line([sys.executable, HERE / "side_rollmill.py", what, *arguments])
-
-
-def floor(folder: Path) -> Figures:
-    return _json_line([sys.executable, HERE / "side_floor.py", folder])
 
 
 def reference(bench: Bench, what: str, *arguments: object) -> Figures:
@@ -122,7 +119,7 @@ def measure_read(bench: Bench) -> None:
 
 def _read_sides(bench: Bench, name: str, folder: Path) -> dict[str, Callable[[], Figures]]:
     sides = {
-        "floor": lambda: floor(folder),
+        "floor": lambda: machine.floor(folder),
         "parse": lambda: rollmill("parse", name, folder),
         "arrow": lambda: rollmill("arrow", name, folder),
     }
@@ -205,12 +202,18 @@ def measure_memory(bench: Bench) -> None:
 
 
 def measure_training(bench: Bench) -> None:
-    """Rollouts to TRL's JSONL, redacted, in one process."""
+    """Rollouts to TRL's JSONL, redacted, in one process; the floor between the rounds, for the machine's own speed."""
     heading("to a training set for TRL, redaction on, one process")
     for kind, name in FORMATS.items():
         folder = bench.corpus(kind)
-        rounds = [rollmill("training", name, folder) for _ in range(max(1, bench.rounds // 2))]
-        bench.say(f"{kind}: to a training set", size_of(folder) / seconds(rounds), "MB/s", "≥ 30", spread(rounds))
+        size, rounds, floors = size_of(folder), [], []
+        for _ in range(max(1, bench.rounds // 2)):
+            floors.append(machine.floor(folder))
+            rounds.append(rollmill("training", name, folder))
+        speed, share = size / seconds(rounds), machine.share(kind, floors, "seconds")
+        bench.say(f"{kind}: to a training set", speed, "MB/s", "≥ 30", spread(rounds))
+        bench.say(f"{kind}: this machine, by the floor, to that of the targets", share, "x", "", spread(floors))
+        bench.say(f"{kind}: so to a training set there", speed / share, "MB/s", "≥ 30")
         bench.say(f"{kind}: memory (PSS)", peak_memory("training", name, folder).total, "MB", "< 500")
 
 

@@ -63,7 +63,10 @@ class _Assignment(NamedTuple):
 
 
 def _assigned(text: str, start: int, end: int) -> Finding | None:
-    found = _assignment(text, start, end)
+    sign = _SIGN.match(text, end)
+    if sign is None and not text.startswith(_SAYS, end) and text.find("--", max(0, start - 64), end) < 0:
+        return None  # Most often: the word in code or prose.
+    found = _assignment(text, start, end, sign)
     if found is None or (kind := name_kind(found.name)) is None or (found.sign == "is" and kind != "password"):
         return None
     value = _value(text, found.end, text[max(0, found.start - 1) : found.start] in ("?", "&"))
@@ -77,12 +80,10 @@ def _short(text: str, start: int, end: int) -> Finding | None:
     return _assigned(text, start, start + len("pass"))
 
 
-def _assignment(text: str, start: int, end: int) -> _Assignment | None:
+def _assignment(text: str, start: int, end: int, found: re.Match[str] | None) -> _Assignment | None:
     if _is_a_word(text, start, end):
         return None
-    found, sign = _SIGN.match(text, end), ""
-    if found is None and "--" not in text[max(0, start - 64) : end] and not text.startswith(_SAYS, end):
-        return None  # Most often: the word in code or prose.
+    sign = ""
     begin = _name_start(text, start)
     if found is not None and found["sign"] == "," and not _sets(text, begin):
         found = None
@@ -105,12 +106,12 @@ def _sets(text: str, begin: int) -> bool:
 
 
 def _is_a_word(text: str, start: int, end: int) -> bool:
-    """Whether prose or a call goes on behind: so most hits end, before any pattern is tried."""
+    """Whether prose or a call goes on behind, though something like a sign follows."""
     following = text[end : end + 2]
     if following[:1] == "(":
         return True
     is_prose = following[:1] == " " and following[1:].isalpha() and not text.startswith(_SAYS, end)
-    return is_prose and "--" not in text[max(0, start - 64) : end]
+    return is_prose and text.find("--", max(0, start - 64), end) < 0
 
 
 def _name_start(text: str, at: int) -> int:

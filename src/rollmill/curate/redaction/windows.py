@@ -101,4 +101,7 @@ def _in_characters(hits: Iterable[Hit], data: bytes) -> Iterator[Hit]:
     for which, start, end in hits:
         counted += len(data[at:end].decode())
         at = end
-        yield which, counted - len(data[start:end].decode()), counted
+        length = end - start
+        if not (literal := data[start:end]).isascii():
+            length = len(literal.decode())
+        yield which, counted - length, counted
