@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from rollmill.formats._codex_records import (
     ENVELOPES,
     ITEM_TYPES,
     USUAL,
+    EventLine,
     Item,
     Part,
     Record,
@@ -44,6 +46,8 @@ DEFAULTS = FormatDefaults("~/.codex/sessions", "*.json*", "CODEX_HOME", "session
 _THREAD_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _CWD = re.compile(r"<cwd>([^<\n]+)</cwd>")
 _KEPT_HEADER_FIELDS = ("originator", "source", "model_provider", "history_mode", "history_base")
+_TYPED = frozenset({"user_message", "item_completed"})
+"""The events that say what a human typed."""
 _decoder = msgspec.json.Decoder(Record)
 
 
@@ -99,8 +103,7 @@ class _Thread:
         self.turns = Turns(file, self._said(), self.is_sub_agent)
 
     def rollouts(self) -> list[Rollout]:
-        for record in self.log.records:
-            self._take(record)
+        self._take_all()
         messages = self.turns.finish()
         self._close_ledger()
         if not any(m.role == "assistant" or m.extra.origin in ("human", "parent_agent") for m in messages):
@@ -147,10 +150,11 @@ class _Thread:
                 continue
             item = record.payload or record
             if record.type == "event_msg":
-                self._note_typed(item, said)
-            elif item.type == "message" or (item.type is None and item.role):
+                if item.type in _TYPED:
+                    self._note_typed(item, said)
+            elif (kind := item.type) == "message" or (kind is None and item.role):
                 _note(item.content, said.assistant_items if item.role == "assistant" else said.user_items)
-            elif item.type == "reasoning":
+            elif kind == "reasoning":
                 _note(item.summary, said.reasoning_items)
                 _note(item.content, said.reasoning_items)
         return said
@@ -168,11 +172,22 @@ class _Thread:
 
     # Records
 
+    def _take_all(self) -> None:
+        """Every record. The two kinds of line that most of a log is made of go straight to who takes them."""
+        turns, usual = self.turns, not self.replayed
+        for record in self.log.records:
+            kind: type = type(record)
+            item: Any = record.payload
+            if usual and kind is ResponseItemLine:
+                HANDLERS[item.type](turns, record, item)
+            elif usual and kind is EventLine:
+                self._take_event(record, item)
+            else:
+                self._take(record)
+
     def _take(self, record: Record) -> None:
         item = record.payload or record
-        if isinstance(record, ResponseItemLine) and not self.replayed:
-            HANDLERS[item.type or ""](self.turns, record, item)
-        elif self.replayed and record.line in self.replayed and record is not self.header:
+        if self.replayed and record.line in self.replayed and record is not self.header:
             record.fate = "replayed"
             self.turns.replayed(record, item)
         elif record.type == "response_item":
@@ -277,7 +292,7 @@ class _Thread:
     def _close_ledger(self) -> None:
         counts = self.ledger.records
         counts.total = len(self.log.records) + counts.unknown + counts.unreadable
-        for fate, number in Counter(record.fate for record in self.log.records).items():
+        for fate, number in Counter(map(attrgetter("fate"), self.log.records)).items():
             setattr(counts, fate, getattr(counts, fate) + number)
         self.ledger.companions_read = self.file.companions_read
         self.ledger.companions_missing = self.file.companions_missing
