@@ -70,7 +70,7 @@ def _assigned(text: str, start: int, end: int) -> Finding | None:
     if found is None or (kind := name_kind(found.name)) is None or (found.sign == "is" and kind != "password"):
         return None
     value = _value(text, found.end, text[max(0, found.start - 1) : found.start] in ("?", "&"))
-    if value is None or not may_be_secret(value.text) or not _fits(kind, found, value, text):
+    if value is None or not _fits(kind, found, value, text) or not may_be_secret(value.text):
         return None
     return Finding(kind, value.start, value.end, plain(value.text))
 

@@ -70,8 +70,10 @@ def mixture(value: str) -> float:
 
 def looks_generated(value: str, least: int = 16) -> bool:
     """Whether a program made it: long enough, and letters and digits (or both cases) well mixed."""
+    if len(value) < least or not value.isascii() or is_public_id(value):
+        return False
     body = _SIGNS.sub("", _UUID.sub("", value))
-    if len(value) < least or not value.isascii() or is_public_id(value) or len(body) < max(8, 0.8 * len(value)):
+    if len(body) < max(8, 0.8 * len(value)):
         return False
     if _HEX.fullmatch(body):
         return len(body) >= 24 or mixture(body) >= 0.28

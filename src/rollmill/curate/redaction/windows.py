@@ -29,6 +29,7 @@ class Literals:
 
         encoded = [literal.encode() for literal in literals]
         self._longest = max(map(len, encoded))
+        self._lengths = list(map(len, literals))
         self._automaton: BytesAhoCorasick = BytesAhoCorasick(
             encoded, matchkind=MatchKind.Standard, implementation=Implementation.DFA if dense else None
         )
@@ -37,7 +38,7 @@ class Literals:
         """The hits in one text, by where they end."""
         data = text.encode("utf-8", "replace")
         found = self._in_bytes(data)
-        return found if len(data) == len(text) else _in_characters(found, data)
+        return found if len(data) == len(text) else self._in_characters(found, data)
 
     def places_in(self, texts: Sequence[str]) -> Iterator[tuple[int, list[Hit]]]:
         """The index of each text that has hits, and its hits."""
@@ -51,7 +52,7 @@ class Literals:
             for index, found in _by_text(hits, ends):
                 data = datas[index]
                 is_ascii = len(data) == len(texts[first + index])
-                yield first + index, found if is_ascii else list(_in_characters(found, data))
+                yield first + index, found if is_ascii else list(self._in_characters(found, data))
 
     def _in_bytes(self, data: bytes) -> list[Hit] | Iterator[Hit]:
         if len(data) <= WINDOW:
@@ -66,6 +67,14 @@ class Literals:
             ):
                 if end + start > begin:
                     yield which, first + start, end + start
+
+    def _in_characters(self, hits: Iterable[Hit], data: bytes) -> Iterator[Hit]:
+        """Hits counted in characters instead of bytes. What a literal ends with is a whole character."""
+        at = counted = 0
+        for which, _, end in hits:
+            counted += len(data[at:end].decode())
+            at = end
+            yield which, counted - self._lengths[which], counted
 
 
 def _batches(texts: Sequence[str]) -> Iterator[tuple[int, list[bytes]]]:
@@ -93,15 +102,3 @@ def _by_text(hits: Iterable[Hit], ends: list[int]) -> Iterator[tuple[int, list[H
         found.append((which, start - begin, stop - begin))
     if found:
         yield index, found
-
-
-def _in_characters(hits: Iterable[Hit], data: bytes) -> Iterator[Hit]:
-    """Hits counted in characters instead of bytes. What a literal begins and ends with is a whole character."""
-    at = counted = 0
-    for which, start, end in hits:
-        counted += len(data[at:end].decode())
-        at = end
-        length = end - start
-        if not (literal := data[start:end]).isascii():
-            length = len(literal.decode())
-        yield which, counted - length, counted
