@@ -20,7 +20,9 @@ from rollmill.formats.atif import is_handled_file, parse_file
 from rollmill.media import MediaFolder
 from rollmill.rollout import RECORD_CLASSES, Parent, Rollout
 from tests.golden import FOLDER
-from tests.writers import PNG_BASE64, PNG_SHA256, examples, parsed
+from tests.writers.picture import PNG_BASE64, PNG_SHA256
+from tests.writers.reading import parsed
+from tests.writers.settings import examples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 JSON = st.recursive(

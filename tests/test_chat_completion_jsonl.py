@@ -20,7 +20,8 @@ from rollmill.formats.chat_completion_jsonl import is_handled_file, parse_file
 from rollmill.media import MediaFolder
 from rollmill.rollout import Rollout
 from tests.golden import FOLDER
-from tests.writers import examples, parsed
+from tests.writers.reading import parsed
+from tests.writers.settings import examples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 GOOD = {"id": "good", "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rollmill.formats._claude_records import Record
 from rollmill.formats._claude_tree import Thread
-from tests.writers import examples
+from tests.writers.settings import examples
 
 _UUIDS = [None, "u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7", "gone"]
 _record = st.fixed_dictionaries(

@@ -15,7 +15,7 @@ from rollmill.formats import _jsonl
 from rollmill.formats._claude_records import Record
 from rollmill.formats._jsonl import Block, Log, blocks, read_log
 from rollmill.media import NoStore
-from tests.writers import examples
+from tests.writers.settings import examples
 
 
 class Numbered(msgspec.Struct):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rollmill.formats._lift import Lifter, LongLine, embedded, has_marker, linked, without_markers
 from rollmill.media import NoStore
 from rollmill.rollout import Media
-from tests.writers import examples
+from tests.writers.settings import examples
 
 
 def lift(line: bytes, store: Any) -> bytes:

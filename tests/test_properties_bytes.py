@@ -19,18 +19,12 @@ from rollmill.files import Tree
 from rollmill.formats import RolloutFile, format_names, load_format
 from rollmill.rollout import RECORD_CLASSES, Rollout
 from rollmill.rows import record_batch
-from tests.writers import (
-    PNG_BASE64,
-    SESSION,
-    THREAD,
-    ClaudeLog,
-    CodexLog,
-    claude_logs,
-    codex_logs,
-    count_records,
-    examples,
-    parsed,
-)
+from tests.writers.claude import ClaudeLog, claude_logs
+from tests.writers.claude_thread import SESSION
+from tests.writers.codex import THREAD, CodexLog, codex_logs
+from tests.writers.picture import PNG_BASE64
+from tests.writers.reading import count_records, parsed
+from tests.writers.settings import examples
 
 FORMATS = format_names()
 LINE_FORMATS = [name for name in ("claude_code", "codex") if name in FORMATS]

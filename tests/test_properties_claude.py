@@ -11,20 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollmill.rollout import Rollout
-from tests.writers import (
-    SESSION,
-    ClaudeLog,
-    claude_logs,
-    count_records,
-    examples,
-    in_order,
-    ledger,
-    linear_claude_logs,
-    parsed,
-    readable,
-    seen,
-    usage_sum,
-)
+from tests.writers.claude import ClaudeLog, claude_logs, linear_claude_logs
+from tests.writers.claude_thread import SESSION
+from tests.writers.meant import in_order, seen, usage_sum
+from tests.writers.reading import count_records, ledger, parsed, readable
+from tests.writers.settings import examples
 
 
 def read(log: ClaudeLog, **options: str) -> list[Rollout]:

@@ -9,20 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollmill.rollout import Rollout
-from tests.writers import (
-    THREAD,
-    CodexLog,
-    codex_logs,
-    count_records,
-    examples,
-    in_order,
-    ledger,
-    linear_codex_logs,
-    parsed,
-    readable,
-    seen,
-    usage_sum,
-)
+from tests.writers.codex import THREAD, CodexLog, codex_logs, linear_codex_logs
+from tests.writers.meant import in_order, seen, usage_sum
+from tests.writers.reading import count_records, ledger, parsed, readable
+from tests.writers.settings import examples
 
 
 def read(log: CodexLog) -> Rollout:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rollmill.rollout import COLUMNS, Block, Function, Message, Rollout, ToolCall
 from rollmill.rows import ROW_SCHEMA, batches, record_batch
-from tests.writers import examples
+from tests.writers.settings import examples
 
 SNAPSHOT = """
 trace_id: large_string

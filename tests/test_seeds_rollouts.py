@@ -118,7 +118,7 @@ def test_a_bad_file_is_a_counted_problem_and_the_others_go_on(tmp_path: Path, mo
     assert summary.problem_kinds == {"unreadable_folder": 1, "not_json": 1, "vanished": 1}
     bad = next(problem for problem in summary.problems if problem.kind == "not_json")
     assert (bad.relative_path, bad.line, bad.message) == ("b.jsonl", 1, "not JSON")
-    assert "3 rows" in str(summary) and summary.as_dict()["left"] == 0
+    assert "3 rows" in str(summary) and summary.to_dict()["left"] == 0
 
 
 def test_on_error_raise_stops_at_the_first(tmp_path: Path) -> None:
@@ -253,4 +253,4 @@ def test_media_are_counted_and_a_store_that_cannot_write_ends_the_run() -> None:
     counted = CountedMedia(bulk_module.media_store(None), summary)
     counted.put("ab", b"12345")
     counted.put("ab", b"12345")
-    assert summary.as_dict()["media"] == 1 and summary.as_dict()["media_bytes"] == 5
+    assert summary.to_dict()["media"] == 1 and summary.to_dict()["media_bytes"] == 5

@@ -95,12 +95,14 @@ def command(
       rollmill export ~/.codex/sessions --where "last_test = 'passed'" --max-tokens 32000
       rollmill export rows.parquet --mask mask-errors --explain 0ccf1a04
     """
+    from rollmill.cli.printing import say_summary
+
     plan = _plan(path, options)
     if explain is not None:
         _explain(plan, explain)
         return
     summary = _export(plan, output or Path(f"training-set-{plan.target}"), quiet)
-    _print(summary, as_json, quiet)
+    say_summary(summary, as_json, quiet)
     if not summary.written:
         from rollmill.errors import RollmillError
 
@@ -149,16 +151,3 @@ def _explain(plan: ExportPlan, row: str) -> None:
 
     for line in explain(plan, row):
         say(line)
-
-
-def _print(summary: ExportSummary, as_json: bool, quiet: bool) -> None:
-    from rollmill.cli.printing import complain, say, say_json
-
-    if as_json:
-        say_json(summary.to_dict())
-    elif quiet:
-        for problem in summary.problems:
-            complain(f"problem: {problem}")
-    else:
-        for line in summary.lines():
-            say(line)

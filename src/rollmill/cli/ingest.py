@@ -74,6 +74,8 @@ def command(
       rollmill ingest runs -o rows.jsonl --where "tool_call_count > 10 and started_at >= '2026-01'"
       rollmill ingest -o part0/ --partition-index 0 --num-partitions 4 --workers 4
     """
+    from rollmill.cli.printing import say_summary
+
     target = _output(output)
     if path is not None and path.exists() and target.exists() and target.samefile(path) and target.is_file():
         raise click.UsageError(f"{target} is what is to be read; name another output with -o")
@@ -83,7 +85,7 @@ def command(
     pattern, recursive = options.pop("pattern"), not options.pop("no_recursive")
     sources = _sources(path, format_name, pattern, recursive, options.pop("branches"))
     summary = _ingest(sources, target, partition, quiet, options)
-    _print(summary, as_json, quiet)
+    say_summary(summary, as_json, quiet)
 
 
 def _ingest(
@@ -181,16 +183,3 @@ def _format_names(path: Path | None, format_name: str) -> list[str]:
 
     here = default_folders_here()
     return [name for name, folder in here.items() if look_into(folder, name).rows] or list(here)
-
-
-def _print(summary: IngestSummary, as_json: bool, quiet: bool) -> None:
-    from rollmill.cli.printing import complain, say, say_json
-
-    if as_json:
-        say_json(summary.to_dict())
-    elif quiet:
-        for problem in summary.problems:
-            complain(f"problem: {problem}")
-    else:
-        for line in summary.lines():
-            say(line)

@@ -9,11 +9,15 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rollmill.explore.visible import one_line, visible
+
+if TYPE_CHECKING:
+    from rollmill.engine.ingest import IngestSummary
+    from rollmill.export.pipeline.counts import ExportSummary
 
 
 def complain(message: str) -> None:
@@ -29,6 +33,18 @@ def say(text: str) -> None:
 def say_json(value: Any) -> None:
     """Print a value as JSON in ASCII, so that no character of it acts on a terminal."""
     click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+
+
+def say_summary(summary: IngestSummary | ExportSummary, as_json: bool, quiet: bool) -> None:
+    """Print what a run did: as JSON, nothing but its problems, or in words."""
+    if as_json:
+        say_json(summary.to_dict())
+    elif quiet:
+        for problem in summary.problems:
+            complain(f"problem: {problem}")
+    else:
+        for line in summary.lines():
+            say(line)
 
 
 def say_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> None:

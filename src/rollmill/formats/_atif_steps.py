@@ -71,7 +71,7 @@ class Steps:
         step = fields(raw)
         source = text(step.get("source"))
         if source not in _ROLES:
-            self._count_unknown(source or type_of(raw))
+            count_unknown(self.ledger, source or type_of(raw))
             return
         copied = is_true(step.get("is_copied_context"))
         self._note_oddities(step, source)
@@ -79,10 +79,6 @@ class Steps:
         messages = self._agent_step(step, position) if source == "agent" else self._other_step(step, source, copied)
         self._stamp(messages, step, position, copied)
         self.messages += messages
-
-    def _count_unknown(self, name: str) -> None:
-        self.ledger.records.unknown += 1
-        self.ledger.unknown_types[name] = self.ledger.unknown_types.get(name, 0) + 1
 
     def _note_oddities(self, step: dict[str, Raw], source: str) -> None:
         for key in step:
@@ -213,6 +209,12 @@ class Steps:
                 return Block(kind, media=msgspec.structs.replace(media, media_type=media_type))
             self.undecodable_media += 1
         return Block(kind, compact(raw))
+
+
+def count_unknown(ledger: Fidelity, name: str) -> None:
+    """Count a record that is nothing we know, by what it says it is."""
+    ledger.records.unknown += 1
+    ledger.unknown_types[name] = ledger.unknown_types.get(name, 0) + 1
 
 
 def _observation(blocks: list[Block]) -> Message:

@@ -128,8 +128,8 @@ class ReadSummary:
         else:
             self.traces[trace_id] = path
 
-    def as_dict(self) -> dict[str, Any]:
-        """The counts as plain data, for ``--json`` and for a file beside the output."""
+    def to_dict(self) -> dict[str, Any]:
+        """The counts as plain data."""
         return {
             "files": self.files,
             "read": self.read,

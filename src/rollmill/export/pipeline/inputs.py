@@ -55,7 +55,7 @@ class Input:
         """What became of the files: those of rows by name, those of rollouts as counts and problems."""
         if isinstance(self._rollouts, StoredRollouts):
             return {"rows_from": [file.name for file in self.rows]}
-        return self._rollouts.summary.as_dict()
+        return self._rollouts.summary.to_dict()
 
     def problems(self) -> list[str]:
         """One line for each file that could not be read."""
