@@ -17,7 +17,8 @@ import rollmill
 PACKAGE = Path(rollmill.__file__).parent
 
 ORDER = (
-    ("_version", "errors", "refused"),
+    ("_version", "errors"),
+    ("refused",),
     ("rollout",),
     ("files",),
     ("media",),
@@ -55,6 +56,8 @@ HEAVY = {
         "columns": "inside",
         "engine.shelves": "top",
         "engine.store": "top",
+        "engine.fitting": "top",
+        "engine.onefile": "top",
         "engine.tables": "top",
         "results": "inside",
     },

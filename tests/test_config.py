@@ -21,8 +21,10 @@ from rollmill.config import (
     PartitionBlock,
     SamplingStrategy,
 )
+from rollmill.designer import DataDesigner
 from rollmill.errors import ConfigError
-from rollmill.refused import REFUSED
+from rollmill.refused import REFUSED, REFUSED_PARTS
+from rollmill.results import DatasetCreationResults, PreviewResults
 
 TEXT = {"name": "a", "column_type": "llm-text", "prompt": "{{ id }}", "model_alias": "m"}
 
@@ -125,8 +127,55 @@ def test_every_public_name_is_there() -> None:
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_names_of_the_reference_say_what_to_use(name: str) -> None:
-    with pytest.raises(AttributeError, match=rf"{name} is a name of Data Designer"):
+    with pytest.raises(AttributeError, match=rf"{name} is of Data Designer"):
         getattr(rollmill.config, name)
+
+
+CLASSES = {"DataDesigner": DataDesigner, "DataDesignerConfigBuilder": DataDesignerConfigBuilder}
+RESULTS = {"PreviewResults": PreviewResults, "DatasetCreationResults": DatasetCreationResults}
+
+
+@pytest.mark.parametrize("part", sorted(part for part in REFUSED_PARTS if "." in part))
+def test_methods_of_the_reference_say_what_to_use(part: str) -> None:
+    kind, _, name = part.partition(".")
+    it = CLASSES[kind]() if kind in CLASSES else RESULTS[kind].__new__(RESULTS[kind])
+    with pytest.raises(AttributeError) as told:
+        getattr(it, name)
+    assert str(told.value).startswith(f"{part} is of Data Designer") and not hasattr(it, name)
+
+
+def test_other_names_are_just_not_there() -> None:
+    with pytest.raises(AttributeError, match="'DataDesignerConfigBuilder' object has no attribute 'add_colum'"):
+        DataDesignerConfigBuilder().add_colum()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("part", sorted(part for part in REFUSED_PARTS if "(" in part))
+def test_arguments_of_the_reference_say_what_to_use(part: str, tmp_path: Path) -> None:
+    call, _, name = part.removesuffix(")").partition("(")
+    calls: dict[str, Any] = {
+        **CLASSES,
+        "create": lambda **given: DataDesigner(tmp_path).create(whole(), **given),
+        "display_sample_record": lambda **given: PreviewResults.__new__(PreviewResults).display_sample_record(**given),
+    }
+    with pytest.raises(ConfigError, match=rf"{call}\({name}\) is of Data Designer"):
+        calls[call](**{name: "x"})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nonsense'"):
+        calls[call](nonsense=1)
+
+
+def test_arguments_that_ask_for_nothing_are_taken() -> None:
+    assert DataDesignerConfigBuilder(tool_configs=[]).columns == []
+
+
+def test_columns_by_type_and_models_by_alias() -> None:
+    builder = whole()
+    assert [column.name for column in builder.get_columns_of_type("llm-text")] == ["a"]
+    assert [column.name for column in builder.get_columns_excluding_type("llm-text")] == ["n", "j", "s"]
+    assert builder.num_columns_of_type("expression") == 1
+    assert builder.allowed_references == ["a", "a__trace", "n", "j", "s"]
+    assert builder.delete_model_config("m").model_configs == []
+    with pytest.raises(ConfigError, match="Did you mean `llm-text`"):
+        builder.get_columns_of_type("llm-txt")
 
 
 def test_paths_are_text() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import logging
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -145,6 +148,115 @@ def test_all_mistakes_of_seed_model_and_columns_at_once(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_columns_are_checked_though_the_seed_is_wrong(tmp_path: Path) -> None:
+    """Everything that can be told without the seed is told with it."""
+    wrong = {"type": "objekt"}
+    config = builder(a="{{ mesages }}", b="{{ a }} {{", s={"prompt": "{{ x | nofilter }}", "skip": {"when": "{{"}})
+    config.add_column(name="messages", column_type="expression", expr="1")
+    config.add_column(name="o", column_type="llm-structured", prompt="x", model_alias="m", output_format=wrong)
+    config.add_column(name="range", column_type="expression", expr="{{ o }}{{ range }}")
+    config.add_column(name="c1", column_type="expression", expr="{{ c2 }}")
+    config.add_column(name="c2", column_type="expression", expr="{{ c1 }}{{ anything }}")
+    config.with_seed_dataset(AgentRolloutSeedSource(format="codex", path=tmp_path / "gone"), where="nothing = 1")
+    for source in (
+        AgentRolloutSeedSource(format="codex", path=tmp_path / "gone"),
+        LocalFileSeedSource(path="gone.csv"),
+    ):
+        config.with_seed_dataset(source)
+        with pytest.raises(ConfigError) as told:
+            DataDesigner(tmp_path).validate(config)
+        message = str(told.value)
+        for words in ("gone", "`b`, prompt", "`nofilter`", "`s`, skip", "objekt", "`range`: that name", "`c1` → `c2`"):
+            assert words in message, (words, message)
+    assert "uses `anything`" not in message, "the seed may have it"
+    config.with_seed_dataset(AgentRolloutSeedSource(format="codex", path=tmp_path / "gone"))
+    with pytest.raises(ConfigError) as told:
+        DataDesigner(tmp_path).validate(config)
+    message = str(told.value)
+    assert "Did you mean `messages`?" in message and "column `messages` has the name of a seed column" in message
+    assert "uses `anything`" in message, "the columns of rollouts are known"
+
+
+def test_a_wrong_condition_hides_nothing(tmp_path: Path) -> None:
+    config = builder(seed_file(tmp_path / "s.jsonl", 1), a={"expr": "{{ idd }}"})
+    config.with_seed_dataset(LocalFileSeedSource(path=tmp_path / "s.jsonl"), where="nothing = 1")
+    with pytest.raises(ConfigError, match=r"(?s)nothing.*Did you mean `id`"):
+        DataDesigner(tmp_path).validate(config)
+
+
+def test_draws_differ_by_pass_and_row_and_come_again(tmp_path: Path) -> None:
+    config = builder(z={"expr": "{{ range(100000) | random }} {{ [1, 2, 3] | random }}"})
+    for source in (None, seed_file(tmp_path / "s.jsonl", 2)):
+        if source is not None:
+            config.with_seed_dataset(LocalFileSeedSource(path=source))
+        once, again = (
+            DataDesigner(tmp_path / name).create(config, num_records=20).load_dataset("arrow")["z"].to_pylist()
+            for name in ("a", "b")
+        )
+        assert len(set(once)) == 20 and once == again
+        assert len({text.split()[1] for text in once}) == 3, "what is constant is drawn for each row too"
+
+
+def test_draws_of_skips_differ_by_pass(tmp_path: Path) -> None:
+    config = builder(z={"expr": "1", "skip": {"when": "{{ [0, 1] | random }}"}})
+    made = DataDesigner(tmp_path).create(config, num_records=40).load_dataset("arrow")["z"].to_pylist()
+    assert set(made) == {"1", None}
+
+
+def test_a_preview_takes_each_row_once(tmp_path: Path) -> None:
+    with ModelServer("x") as server:
+        it = designer(tmp_path, server)
+        config = builder(seed_file(tmp_path / "s.jsonl", 2), a="{{ id }}")
+        assert it.preview(config, num_records=3).table.num_rows == 2 and len(server.requests) == 2
+        assert it.preview(config, num_records=1).table.num_rows == 1
+        assert it.preview(builder(a="x"), num_records=3).table.num_rows == 3, "without a seed as many as are wanted"
+
+
+def test_the_log_says_when_the_seed_is_gone_through_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = builder(seed_file(tmp_path / "s.jsonl", 2), a={"expr": "{{ id }}"})
+    for number, words in ((2, []), (5, ["5 records are wanted and the seed has about 2: it is gone through again"])):
+        caplog.clear()
+        DataDesigner(tmp_path).create(config, num_records=number)
+        assert [each.message.partition(",")[0] for each in caplog.records] == words
+    caplog.clear()
+    config.with_seed_dataset(LocalFileSeedSource(path=tmp_path / "s.jsonl"), where="id = 'row-00001'")
+    DataDesigner(tmp_path).create(config, num_records=2)
+    assert [each.message for each in caplog.records] == [
+        "the seed has given all of its 1 rows: it is gone through again, with other replies each time"
+    ]
+
+
+LOGGED = """
+import sys
+from rollmill.engine import log
+log.SECONDS_BETWEEN_LINES = 0.0
+from rollmill import DataDesigner, DataDesignerConfigBuilder
+if sys.argv[2] == "own":
+    import logging
+    logging.basicConfig(level=logging.ERROR)
+builder = DataDesignerConfigBuilder().add_column(name="a", column_type="expression", expr="1")
+DataDesigner(sys.argv[1]).create(builder, num_records=3)
+"""
+
+
+@pytest.mark.parametrize(("logging_of", "shown"), [("nobody", True), ("own", False)])
+def test_python_is_told_how_far_a_run_is(tmp_path: Path, logging_of: str, shown: bool) -> None:
+    """On stderr, unless the program has set logging up itself."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LOGGED, str(tmp_path), logging_of], capture_output=True, text=True, check=True
+    )
+    assert ("3/3 rows" in ran.stderr) is shown and not ran.stdout
+
+
+def test_progress_of_ones_own_takes_the_logs_place(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[int] = []
+    with caplog.at_level(logging.INFO, "rollmill"):
+        DataDesigner(tmp_path).create(
+            builder(a={"expr": "1"}), num_records=3, progress=lambda progress: seen.append(progress.rows)
+        )
+    assert seen[-1] == 3 and not caplog.records
+
+
 def test_a_seed_that_breaks_off_keeps_what_was_answered(tmp_path: Path) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()
@@ -229,6 +341,12 @@ def test_inside_a_running_event_loop(tmp_path: Path) -> None:
             return designer(tmp_path, server).create(builder(a="x"), num_records=3).count_records()
 
     assert asyncio.run(notebook()) == 3
+
+
+def test_beside_other_tasks(tmp_path: Path) -> None:
+    with ModelServer("x") as server:
+        made = designer(tmp_path, server).acreate(builder(a="x"), num_records=3)
+        assert asyncio.run(made).count_records() == 3
 
 
 def test_hostile_rollouts_change_nothing_but_their_own_cells(tmp_path: Path) -> None:

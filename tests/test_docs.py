@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import pytest
 
+from rollmill.refused import REFUSED, REFUSED_PARTS
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 RUN = ("python", "shell")
@@ -85,6 +87,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
     dead = [link for link in links if not (page.parent / link).exists()]
     assert not dead, f"{page.name} links to what is not there: {', '.join(dead)}"
+
+
+def test_every_refused_name_is_told_to_those_who_come() -> None:
+    page = (ROOT / "docs" / "from-data-designer.md").read_text(encoding="utf-8")
+    names = [*REFUSED, *(re.sub(r".*[.]", "", re.sub(r".*[(](\w+)[)]", r"\1=", part)) for part in REFUSED_PARTS)]
+    assert not [name for name in names if f"`{name}`" not in page]
 
 
 def _folder_for(page: Path, tmp_path: Path) -> Path:

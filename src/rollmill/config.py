@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
-from rollmill.columns import Column, SkipConfig, column_from
+from rollmill.columns import Column, SkipConfig, column_from, column_types, no_such
 from rollmill.errors import ConfigError
 from rollmill.models.providers import ChatCompletionInferenceParams, ModelConfig, ModelProvider
-from rollmill.refused import refusal
+from rollmill.refused import OfTheReference, refusal, refuse_arguments
 from rollmill.seeds.selection import IndexRange, PartitionBlock, SamplingStrategy, SeedConfig
 from rollmill.seeds.source import (
     AgentRolloutFormat,
@@ -240,10 +240,13 @@ def _words(error: Any) -> str:
     return f"{place}: {words}" if place else words
 
 
-class DataDesignerConfigBuilder:
+class DataDesignerConfigBuilder(OfTheReference):
     """Puts a configuration together, step by step; each step gives the builder back."""
 
-    def __init__(self, model_configs: Sequence[ModelConfig] | str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, model_configs: Sequence[ModelConfig] | str | os.PathLike[str] | None = None, **of_the_reference: Any
+    ) -> None:
+        refuse_arguments("DataDesignerConfigBuilder", of_the_reference)
         self.columns: list[Column] = []
         self.model_configs = _models_from(model_configs)
         self.seed_config: SeedConfig | None = None
@@ -265,6 +268,11 @@ class DataDesignerConfigBuilder:
     def add_model_config(self, model_config: ModelConfig) -> Self:
         """Adds a model."""
         self.model_configs.append(model_config)
+        return self
+
+    def delete_model_config(self, alias: str) -> Self:
+        """Takes a model out again."""
+        self.model_configs = [model for model in self.model_configs if model.alias != alias]
         return self
 
     def with_seed_dataset(
@@ -327,6 +335,23 @@ class DataDesignerConfigBuilder:
         """The columns in the order they were added."""
         return list(self.columns)
 
+    def get_columns_of_type(self, column_type: str) -> list[Column]:
+        """The columns of that type, ``llm-text`` for example."""
+        return [column for column in self.columns if column.column_type == _known_type(column_type)]
+
+    def get_columns_excluding_type(self, column_type: str) -> list[Column]:
+        """The columns of all other types."""
+        return [column for column in self.columns if column.column_type != _known_type(column_type)]
+
+    def num_columns_of_type(self, column_type: str) -> int:
+        """How many columns are of that type."""
+        return len(self.get_columns_of_type(column_type))
+
+    @property
+    def allowed_references(self) -> list[str]:
+        """The names that columns give to templates; those of the seed come with it."""
+        return [name for column in self.columns for name in (column.name, *column.side_columns)]
+
     def get_seed_config(self) -> SeedConfig | None:
         """Where rows come from."""
         return self.seed_config
@@ -341,13 +366,21 @@ class DataDesignerConfigBuilder:
             tokenizer=self.tokenizer,
         )
 
-    def write_config(self, path: str | os.PathLike[str]) -> None:
-        """Writes the configuration to a ``.yaml`` or ``.json`` file."""
+    def write_config(self, path: str | os.PathLike[str], indent: int | None = 2) -> None:
+        """Writes the configuration to a ``.yaml`` or ``.json`` file; ``indent`` is for JSON."""
         config = self.build()
         if os.fspath(path).endswith(".json"):
-            config.to_json(path)
+            config.to_json(path, indent)
         else:
             config.to_yaml(path)
+
+
+def _known_type(column_type: str) -> str:
+    if str(column_type) not in column_types():
+        raise ConfigError(
+            f"column_type {str(column_type)!r}: {no_such(str(column_type), column_types(), 'column type')}"
+        )
+    return str(column_type)
 
 
 def _column(fields: dict[str, Any]) -> Column:

@@ -10,11 +10,13 @@ Text that goes to an endpoint on another machine goes without secrets, unless ``
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,14 +26,16 @@ from pydantic import SecretStr
 
 from rollmill.columns._tokenizer import counted_by, local_tokenizer
 from rollmill.config import DataDesignerConfig, DataDesignerConfigBuilder, ResumeMode
+from rollmill.engine.log import logged_progress, show_log
 from rollmill.engine.plan import Plan, make_plan
 from rollmill.engine.progress import Progress
 from rollmill.engine.run import Settings, create, preview, raise_if_stopped
-from rollmill.engine.seedrows import Seed, open_seed
+from rollmill.engine.seedrows import Seed, columns_unread, open_seed
 from rollmill.engine.shelves import seed_types, table_of
 from rollmill.engine.store import RunFolder, new_folder
 from rollmill.errors import ConfigError, RollmillError
 from rollmill.models.providers import ModelProvider
+from rollmill.refused import OfTheReference, refuse_arguments
 from rollmill.results import ArtifactStorage, DatasetCreationResults, PreviewResults
 from rollmill.seeds.reader import SecretResolver, SeedReader
 from rollmill.seeds.selection import SamplingStrategy, SeedConfig
@@ -39,11 +43,12 @@ from rollmill.seeds.selection import SamplingStrategy, SeedConfig
 Configuration = DataDesignerConfig | DataDesignerConfigBuilder
 
 
-class DataDesigner:
+class DataDesigner(OfTheReference):
     """Makes data sets below ``artifact_path`` (``artifacts`` in the current folder unless it is given).
 
     ``model_providers`` come before those of ``providers.yaml`` and those known by name; ``seed_readers`` read seeds of
     your own kinds; ``secret_resolver`` turns the names of keys into keys, instead of environment variables.
+    ``auto_configure_logging`` shows on stderr how a run goes, unless the program has set up logging itself.
     """
 
     def __init__(
@@ -54,7 +59,12 @@ class DataDesigner:
         seed_readers: Sequence[SeedReader[Any]] | None = None,
         secret_resolver: SecretResolver | None = None,
         send_unredacted: bool = False,
+        auto_configure_logging: bool = True,
+        **of_the_reference: Any,
     ) -> None:
+        refuse_arguments("DataDesigner", of_the_reference)
+        if auto_configure_logging:
+            show_log()
         self.artifact_path = Path(artifact_path or "artifacts")
         self._providers = tuple(model_providers or ())
         self._readers = tuple(seed_readers or ())
@@ -74,10 +84,11 @@ class DataDesigner:
         max_cost: float | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> PreviewResults:
-        """A few rows in memory. Nothing is written, and what is asked is asked again by ``create``."""
+        """A few rows in memory, each row of the seed once at most. Nothing is written, and what is asked is asked again
+        by ``create``."""
         _check_number(num_records)
         plan, seed = self.plan(_config(config_builder))
-        settings = Settings(num_records, max_cost, _redactor, progress)
+        settings = Settings(num_records, max_cost, _redactor, progress or logged_progress(), once=True)
         with counted_by(plan.config.tokenizer):
             filled, summary = preview(plan, seed, settings)
         raise_if_stopped(summary, "Nothing was kept: it was a preview.")
@@ -94,13 +105,16 @@ class DataDesigner:
         artifact_path: str | os.PathLike[str] | None = None,
         max_cost: float | None = None,
         progress: Callable[[Progress], None] | None = None,
+        **of_the_reference: Any,
     ) -> DatasetCreationResults:
         """The data set in ``artifact_path/dataset_name``; ``num_records=None`` takes every seed row once.
 
         In a folder that is there already, what is unchanged stays and nothing that was answered is asked again;
         ``resume="never"`` takes a new folder. Raises ``RollmillError`` when a model's error stopped the run,
-        ``KeyboardInterrupt`` after Ctrl-C: the same call goes on where it stopped.
+        ``KeyboardInterrupt`` after Ctrl-C: the same call goes on where it stopped. ``progress`` is called with how far
+        the run is; without it the logger ``rollmill`` says so now and then.
         """
+        refuse_arguments("create", of_the_reference)
         results = self.run(
             config_builder,
             num_records=num_records,
@@ -112,6 +126,10 @@ class DataDesigner:
         )
         raise_if_stopped(results.summary, "Run the same again to go on: nothing that was answered is asked twice.")
         return results
+
+    async def acreate(self, config_builder: Configuration, **options: Any) -> DatasetCreationResults:
+        """``create`` in a thread of its own, so that other tasks go on meanwhile."""
+        return await asyncio.to_thread(self.create, config_builder, **options)
 
     def run(
         self,
@@ -129,8 +147,9 @@ class DataDesigner:
         path = self._folder(dataset_name, ResumeMode(resume), artifact_path)
         config = _with_seed_number(_config(config_builder), RunFolder(path).config_text())
         plan, seed = self.plan(config)
+        settings = Settings(num_records, max_cost, _redactor, progress or logged_progress())
         with RunFolder(path) as folder, counted_by(plan.config.tokenizer):
-            summary = create(plan, seed, folder, Settings(num_records, max_cost, _redactor, progress))
+            summary = create(plan, seed, folder, settings)
         return DatasetCreationResults(path, summary, plan)
 
     def plan(self, config: DataDesignerConfig) -> tuple[Plan, Seed]:
@@ -140,7 +159,7 @@ class DataDesigner:
         counted = _digest_of_tokenizer(config, mistakes)
         plan = make_plan(
             config,
-            seed.columns if seed is not None else None,
+            seed.columns if seed is not None else columns_unread(config),
             self._providers,
             policy=self._policy,
             keys=self._with_key,
@@ -150,16 +169,17 @@ class DataDesigner:
         return _with_digest(plan, counted), seed
 
     def _seed(self, config: DataDesignerConfig, mistakes: list[str]) -> Seed | None:
-        """The seed, its manifest built; what is wrong with it is added to ``mistakes``."""
+        """The seed, its manifest built, None when it cannot be opened; what is wrong is added to ``mistakes``."""
         try:
             seed = open_seed(config, self._readers, self._secrets)
-            size = seed.manifest_size()
-            if config.seed_config is not None:
-                config.seed_config.index_range(size)
-            seed.check_where()
         except RollmillError as error:
             mistakes.append(str(error))
             return None
+        for check in (partial(_check_selection, config, seed), seed.check_where):
+            try:
+                check()
+            except RollmillError as error:
+                mistakes.append(str(error))
         return seed
 
     def _policy(self, endpoint: str) -> str:
@@ -200,6 +220,12 @@ def _redactor() -> Callable[[str], str]:
 
 def _config(given: Configuration) -> DataDesignerConfig:
     return given.build() if isinstance(given, DataDesignerConfigBuilder) else given
+
+
+def _check_selection(config: DataDesignerConfig, seed: Seed) -> None:
+    size = seed.manifest_size()
+    if config.seed_config is not None:
+        config.seed_config.index_range(size)
 
 
 def _check_number(num_records: int | None) -> None:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rollmill.columns import Problem
+from rollmill.columns import Problem, no_such
+from rollmill.config import DataDesignerConfigBuilder, DataFrameSeedSource
 from rollmill.engine.plan import Plan
 from rollmill.engine.progress import RunSummary, Usage
 from rollmill.errors import ConfigError, RollmillError
+from rollmill.refused import OfTheReference, refuse_arguments
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 As = Literal["pandas", "arrow", "polars"]
+_LOOKS = ("syntax_highlighting_theme", "background_color", "theme", "display_width")
+"""How the reference shows a row."""
 
 
-class _Records:
+class _Records(OfTheReference):
     """Rows with the plan they were made by, to look at."""
 
     summary: RunSummary
@@ -38,9 +43,20 @@ class _Records:
     def _table(self) -> pa.Table:
         raise NotImplementedError
 
-    def display_sample_record(self, index: int | None = None, *, hide_seed_columns: bool = False, **_: Any) -> None:
-        """Prints one row, the next one with every call, or the one of that ``index``."""
+    def display_sample_record(
+        self,
+        index: int | None = None,
+        *,
+        hide_seed_columns: bool = False,
+        include_traces: bool = True,
+        **of_the_reference: Any,
+    ) -> None:
+        """Prints one row, the next one with every call, or the one of that ``index``. It is plain text: the reference's
+        colours and widths change nothing."""
         from rollmill.explore.visible import visible
+
+        others = {name: value for name, value in of_the_reference.items() if name not in _LOOKS}
+        refuse_arguments("display_sample_record", others)
 
         table = self._table()
         if not table.num_rows:
@@ -51,7 +67,17 @@ class _Records:
         if not -table.num_rows <= number < table.num_rows:
             raise ConfigError(f"there is no row {number}: there are {table.num_rows}")
         row = table.slice(number % table.num_rows, 1).to_pylist()[0]
+        row = {name: value for name, value in row.items() if include_traces or not name.endswith("__trace")}
         print(visible("\n".join(_shown_row(row, number, self._plan, hide_seed_columns))))
+
+    def to_config_builder(self, columns: Sequence[str] | None = None) -> DataDesignerConfigBuilder:
+        """A builder with the same models whose seed are these rows, with all columns or these. The rows are in memory,
+        so it cannot be saved: for that, seed from the parts with a ``LocalFileSeedSource``."""
+        table = self._table()
+        if missing := [name for name in columns or () if name not in table.column_names]:
+            raise ConfigError(f"columns has `{missing[0]}`; {no_such(missing[0], table.column_names, 'column')}")
+        source = DataFrameSeedSource(df=table if columns is None else table.select(list(columns)))
+        return DataDesignerConfigBuilder(self._plan.config.model_configs).with_seed_dataset(source)
 
     def load_analysis(self) -> RunSummary:
         """The run's counts."""
@@ -91,9 +117,26 @@ class DatasetCreationResults(_Records):
         self.artifact_storage = ArtifactStorage(path)
         self.summary, self._plan = summary, plan
 
+    @property
+    def usage(self) -> dict[str, dict[str, Usage]]:
+        """What all runs in the folder asked, by column and model alias; ``summary.usage`` is that of the last."""
+        return self.summary.usage_of_all_runs
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars for all runs in the folder; None where no model has a known price."""
+        return self.summary.total_of_all_runs.cost
+
     def load_dataset(self, kind: As = "pandas") -> Any:
         """All rows as a pandas data frame, an Arrow table or a Polars data frame."""
         return _as(self._table(), kind)
+
+    def export(self, path: str | os.PathLike[str], *, format: str | None = None) -> Path:
+        """The path of one file with all rows: JSON lines, CSV or Parquet, by the file's ending or ``format``
+        (``jsonl``, ``csv``, ``parquet``). Raises ``ConfigError`` for others. A part at a time is in memory."""
+        from rollmill.engine.onefile import write_one_file
+
+        return write_one_file(self._paths(), Path(path), format)
 
     def count_records(self) -> int:
         """How many rows there are; only the parts' footers are read."""

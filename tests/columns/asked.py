@@ -25,6 +25,7 @@ class Script:
         self.asked: list[list[dict[str, Any]]] = []
         self.schemas: list[dict[str, Any] | None] = []
         self.aliases: list[str] = []
+        self.samples: list[int] = []
         self.row_key = row_key
         self._hide = hide
 
@@ -32,9 +33,10 @@ class Script:
         return self._hide(text) if self._hide else text
 
     async def __call__(
-        self, alias: str, messages: list[dict[str, Any]], *, schema: dict[str, Any] | None = None
+        self, alias: str, messages: list[dict[str, Any]], *, schema: dict[str, Any] | None = None, sample: int = 0
     ) -> Reply:
         self.aliases.append(alias)
+        self.samples.append(sample)
         self.asked.append(copy.deepcopy(messages))
         self.schemas.append(schema)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -168,6 +168,11 @@ def asks_from_a_thread(row: dict[str, Any], generator_params: None, models: Any)
 
 
 @custom_column_generator(model_aliases=["writer"])
+async def best_of_two(row: dict[str, Any], generator_params: None, models: Any) -> list[str]:
+    return [(await models["writer"].agenerate("Hi", sample=number))[0] for number in range(2)]
+
+
+@custom_column_generator(model_aliases=["writer"])
 async def hides_errors(row: dict[str, Any], generator_params: None, models: Any) -> str | None:
     try:
         await models["writer"].agenerate("Hi")
@@ -208,6 +213,11 @@ def test_functions_ask_models(function: Any, value: str) -> None:
     column = custom(function)
     assert column.model_aliases == ("writer",)
     assert fill(column, {}, "Hello")[0].value == value
+
+
+def test_another_sample_asks_for_another_reply() -> None:
+    cell, script = fill(custom(best_of_two), {}, "one", "two")
+    assert cell.value == ["one", "two"] and script.samples == [0, 1]
 
 
 @pytest.mark.parametrize("function", [asks, asks_from_a_thread])

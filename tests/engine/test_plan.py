@@ -66,6 +66,19 @@ def test_a_key_that_is_missing_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> 
         plan(text("a", "x"), provider="openai")
 
 
+def test_one_provider_is_told_of_once() -> None:
+    columns = [text(name, "x", alias=name) for name in ("writer", "judge")]
+    builder = DataDesignerConfigBuilder(
+        [ModelConfig(alias=n, model="toy", provider="nope") for n in ("writer", "judge")]
+    )
+    for column in columns:
+        builder.add_column(**column)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as told:
+        make_plan(builder.build(), ())
+    assert str(told.value).startswith("model 'writer' names the provider 'nope'") and str(told.value).count("nope") == 1
+    assert "the same holds for 'judge'" in str(told.value)
+
+
 def test_the_hash_follows_from_what_is_made_and_nothing_else() -> None:
     one = plan(text("a", "x"))
     assert one.hash == plan(text("a", "x"), inference_parameters={"timeout": 5, "max_parallel_requests": 3}).hash

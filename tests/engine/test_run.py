@@ -99,6 +99,7 @@ def test_without_a_seed_each_pass_is_a_row(tmp_path: Path) -> None:
         results = designer(tmp_path, server).create(builder(name="A name?"), num_records=4)
         assert len(server.requests) == 4
     assert results.load_dataset("arrow").to_pylist() == [{"name": "a name"}] * 4
+    assert results.summary.passes == 1, "there is no seed to be gone through again"
 
 
 def test_a_failed_cell_is_null_and_counts_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from rollmill.config import DataDesignerConfig
 from rollmill.engine.window import FEWEST_IN_FLIGHT
 from tests.engine.runs import builder, process, seed_file
-from tests.models.server import ModelServer, prompt_of
+from tests.models.server import Answer, ModelServer, prompt_of
 
 PARALLEL = 8
 ROWS = 150
@@ -84,6 +84,42 @@ def test_ctrl_c_once_writes_what_is_whole(tmp_path: Path) -> None:
         assert again.returncode == 0, err
         assert max(server.counts.values()) == 1, "nothing that was in flight is asked again"
     assert rows_of(tmp_path) == [f"row-{number:05d}" for number in range(ROWS)]
+
+
+def test_ctrl_c_once_sends_nothing_new(tmp_path: Path) -> None:
+    """What waits for a place is not in flight; it is asked for by the next run."""
+    path = config(tmp_path)
+    with ModelServer("x", latency=1.0) as server:
+        run = process(path, tmp_path / "artifacts", server)
+        wait_for(lambda: len(server.requests) >= PARALLEL, run)
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=60)
+        assert run.returncode == 130 and len(server.requests) == PARALLEL
+        assert f"{PARALLEL} calls" in out and "more were begun" in out
+        server.latency = 0
+        process(path, tmp_path / "artifacts", server).communicate(timeout=60)
+        assert max(server.counts.values()) == 1
+    assert len(rows_of(tmp_path)) == ROWS
+
+
+def test_ctrl_c_once_ends_a_run_that_only_waits(tmp_path: Path) -> None:
+    """For an endpoint that died, and for the time that a server asked for."""
+    path = config(tmp_path, rows=20)
+    with ModelServer("x", latency=0.05) as server:
+        run = process(path, tmp_path / "artifacts", server)
+        wait_for(lambda: len(server.requests) >= 5, run)
+        server.stop()
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=15)
+        assert run.returncode == 130
+        server.reply = Answer(status=429, headers={"Retry-After": "3600"})
+        server.start()
+        asked = len(server.requests)
+        run = process(path, tmp_path / "artifacts", server)
+        wait_for(lambda: len(server.requests) > asked, run)
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=15)
+        assert run.returncode == 130
 
 
 def test_ctrl_c_twice_stops_at_once_and_loses_no_reply(tmp_path: Path) -> None:

@@ -163,12 +163,38 @@ def test_content_in_parts_and_a_refusal() -> None:
         ("99999999", 3600.0),
         ("-1", None),
         ("nan", None),
+        ("inf", None),
         ("soon", None),
         ("", None),
     ],
 )
 def test_retry_after(text: str, seconds: float | None) -> None:
     assert retry_after({"Retry-After": text}, now=1445412480.0) == seconds
+
+
+@pytest.mark.parametrize(
+    ("provider", "fix"),
+    [
+        ({}, "--api-key-variable, or as api_key of the ModelProvider or in providers.yaml"),
+        ({"api_key": "TEST_API_KEY"}, "$TEST_API_KEY (401): set that variable"),
+    ],
+)
+def test_a_wrong_key_s_message_says_where_to_give_a_right_one(
+    provider: dict[str, Any], fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_API_KEY", "wrong")
+    with ModelServer(key=KEY) as server:
+        given = ModelProvider(name="test", endpoint=server.endpoint, **provider)
+        error = failed(ask(lambda: open_model(ModelConfig(alias="a", model="toy"), given), request()))
+    assert fix in error.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_refused_connection_is_told_in_the_system_s_words(host: str) -> None:
+    with ModelServer() as server:
+        port = server.port
+    error = failed(ask(lambda: OpenAICompatible(f"http://{host}:{port}/v1"), request()))
+    assert "cannot be reached (Connection refused); is the server running" in error.text
 
 
 class TestSchemas:

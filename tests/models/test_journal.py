@@ -21,7 +21,7 @@ from rollmill.models import ModelConfig, ModelError, ModelProvider, Reply, Reque
 from rollmill.models import journal as journal_module
 from rollmill.models.journal import Journal, Journaled, JournalError
 from rollmill.models.known import KnownKeys
-from rollmill.models.recovery import connected
+from rollmill.models.recovery import Recovered, connected
 from tests.models.asking import each, request, within
 from tests.models.server import ModelServer, prompt_of
 
@@ -236,6 +236,10 @@ class TestDamaged:
             file.write(drawn.randbytes(4096))
         assert len(kept(path, 1000)) >= 800
 
+    def test_what_was_damaged_is_told_in_one_line(self) -> None:
+        found = Recovered(Path("aside"), 3, "*** in database main ***\nPage 5: btreeInitPage() returns error code 11")
+        assert "(Page 5: btreeInitPage() returns error code 11): 3 replies" in found.text and "\n" not in found.text
+
     def test_a_flipped_bit_in_a_reply_is_not_taken_for_one(self, tmp_path: Path) -> None:
         path = tmp_path / "replies.sqlite"
         fill(path, 50)
@@ -324,6 +328,14 @@ def test_what_was_put_outlives_a_kill(tmp_path: Path) -> None:
     assert len(said) > 100
     assert said <= set(kept(path, max(said) + 1))
     assert not list(tmp_path.glob("*damaged*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the limit is the system's")
+def test_a_limit_on_the_size_of_files_is_said(tmp_path: Path) -> None:
+    limited = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))\n" + WRITER
+    command = [sys.executable, "-c", limited, str(tmp_path / "replies.sqlite")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "is there a limit on the size of files?" in ended.stderr
 
 
 def test_known_keys_are_found_wherever_they_are() -> None:

@@ -114,6 +114,8 @@ def test_only_what_was_given_is_sent() -> None:
 def test_extra_body_leaves_our_fields_alone(name: str) -> None:
     with pytest.raises(ValidationError, match=name):
         ChatCompletionInferenceParams(extra_body={name: True})
+    with pytest.raises(ValidationError, match=name):
+        provider(extra_body={name: True})
 
 
 def test_the_reference_s_config_is_read() -> None:
@@ -127,3 +129,9 @@ def test_the_reference_s_config_is_read() -> None:
 
 def test_the_configuration_folder(config: Path) -> None:
     assert config_folder() == config
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p"])
+def test_distributions_of_the_reference_are_refused_in_words(name: str) -> None:
+    with pytest.raises(ValidationError, match="plain numbers"):
+        ChatCompletionInferenceParams(**{name: {"distribution_type": "uniform", "params": {"low": 0, "high": 1}}})

@@ -15,6 +15,7 @@ from rollmill.config import DataDesignerConfig
 from rollmill.designer import DataDesigner
 from rollmill.errors import ConfigError
 from rollmill.recipes.distill import SCORES, SYSTEM, build_config, columns, model_providers
+from tests.command_line import Run
 from tests.models.server import ModelServer, prompt_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -177,6 +178,34 @@ def test_the_script_makes_the_same(tmp_path: Path) -> None:
 def test_the_script_says_what_is_missing(tmp_path: Path) -> None:
     ran = script("--format", "claude_code", "--model", "toy", cwd=tmp_path)
     assert ran.returncode != 0 and ran.stderr.startswith("error: no model to ask") and "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"), [("ftp://x", "must be a base URL"), ("http://u:secret@h/v1", "put keys into api_key")]
+)
+def test_an_endpoint_that_is_none_is_one_message(tmp_path: Path, run: Run, endpoint: str, words: str) -> None:
+    given = ["--format", "claude_code", "--trace-dir", str(ROLLOUTS), "--model", "toy", "--endpoint", endpoint]
+    ran = script(*given, cwd=tmp_path)
+    assert ran.returncode == 2 and ran.stderr.startswith("error: endpoint ") and words in ran.stderr
+    by_command = run("distill", *given)
+    assert by_command.status == 2 and words in by_command.err
+    for err in (ran.stderr, by_command.err):
+        assert "Traceback" not in err and "secret" not in err and err.count("\n") == 1
+
+
+def test_an_unknown_provider_is_told_once(run: Run) -> None:
+    ran = run("distill", "--format", "claude_code", "--trace-dir", ROLLOUTS, "--model", "toy", "--provider", "nope")
+    assert ran.status == 2 and ran.err.count("'nope'") == 1 and "mistakes" not in ran.err
+
+
+def test_a_preview_pays_for_no_rollout_twice(run: Run) -> None:
+    given = ["--format", "claude_code", "--trace-dir", ROLLOUTS, "--model", "toy", "--preview"]
+    given += ["--partition-index", "0", "--num-partitions", "4"]
+    with ModelServer(reply=play) as server:
+        ran = run("distill", *given, "--endpoint", server.endpoint)
+        asked = [prompt_of(each.body) for each in server.requests]
+    rows = ran.out.count("── row ")
+    assert ran.status == 0 and 0 < rows < 3 and len(set(asked)) == len(asked) == 3 * rows, ran.out
 
 
 def test_the_script_has_its_dependencies_in_it() -> None:

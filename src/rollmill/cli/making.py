@@ -61,7 +61,7 @@ TO_DISK = (
         "--artifact-path", metavar="FOLDER", type=click.Path(path_type=Path), default="artifacts", show_default=True,
         help="Where data sets lie.",
     ),
-    click.option("--max-cost", type=click.FloatRange(min=0), metavar="DOLLARS", help="Stop, resumably, before more."),
+    click.option("--max-cost", type=click.FloatRange(min=0), metavar="DOLLARS", help="Stop before it costs more."),
 )  # fmt: skip
 SHOWN = (
     click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
@@ -141,10 +141,12 @@ def finish(results: DatasetCreationResults, as_json: bool) -> None:
     else:
         for line in summary.lines():
             say(line)
-        say(f"The data set is in {results.artifact_storage.final_dataset_path}")
+        if summary.rows:
+            say(f"The data set is in {results.artifact_storage.final_dataset_path}")
     if summary.status == "complete":
         return
-    resume = "Run the same command again to go on; nothing that was answered is asked twice."
+    more = " with a higher --max-cost" if summary.status == "max_cost" else ""
+    resume = f"Run the same command again{more} to go on; nothing that was answered is asked twice."
     if summary.status == "stopped":
         raise RollmillError(f"{summary.message}\n{resume}")
     complain(resume)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "rollmill.columns"
 FALSE_TEXTS = ("", "false", "none", "null", "0", "0.0", "[]", "{}")
 """What a skip condition renders to when it does not hold."""
+_WORDS = {"large_string": "text", "int64": "whole numbers", "double": "numbers", "bool": "true or false"}
 
 
 @runtime_checkable
@@ -41,15 +42,17 @@ class Ask(Protocol):
     """One call of a model, with the row, the column and the pass bound in. Raises ``ModelError``."""
 
     row_key: str
-    """What the row is, whenever it is asked for again; ``random`` in templates follows from it."""
+    """What the row and its pass are, whenever they are asked for again; ``random`` in templates follows from it."""
 
     def shown(self, text: str) -> str:
         """``text`` as the model sees it: redacted when it leaves the machine."""
         ...
 
     async def __call__(
-        self, alias: str, messages: list[dict[str, Any]], *, schema: dict[str, Any] | None = None
-    ) -> Reply: ...
+        self, alias: str, messages: list[dict[str, Any]], *, schema: dict[str, Any] | None = None, sample: int = 0
+    ) -> Reply:
+        """The reply; the same one for the same messages, unless ``sample`` is another number."""
+        ...
 
 
 class Problem(Struct, frozen=True):
@@ -80,7 +83,7 @@ class SkipConfig(BaseModel):
     @property
     def columns(self) -> frozenset[str]:
         """The names that ``when`` uses."""
-        return _template(self.when).names
+        return _names(self.when)
 
     def applies(self, row: Mapping[str, Any], row_key: str = "") -> bool:
         """Whether the row is to be skipped. Raises ``TemplateError``."""
@@ -91,6 +94,16 @@ def _template(text: str) -> Template:
     from rollmill.columns.templates import compile_template
 
     return compile_template(text)
+
+
+def _names(text: str) -> frozenset[str]:
+    """The names that a template uses; none for one with a mistake, which ``Column.check`` tells."""
+    from rollmill.columns.templates import TemplateError
+
+    try:
+        return _template(text).names
+    except TemplateError:
+        return frozenset()
 
 
 class Column(BaseModel):
@@ -119,7 +132,7 @@ class Column(BaseModel):
         return self._template_names() | (self.skip.columns if self.skip else frozenset())
 
     def _template_names(self) -> frozenset[str]:
-        return frozenset().union(*(_template(text).names for text in self._templates().values()))
+        return frozenset().union(*(_names(text) for text in self._templates().values()))
 
     def _templates(self) -> dict[str, str]:
         """The column's templates by the field they stand in."""
@@ -149,7 +162,27 @@ class Column(BaseModel):
             else:
                 mistakes += [self._unknown(name, place, names) for name in sorted(used - set(names))]
                 mistakes += [f"column `{self.name}`, {place} uses itself"] * (self._makes(used))
-        return mistakes
+        return mistakes + self._wrong_skip()
+
+    def _wrong_skip(self) -> list[str]:
+        kind = self.arrow_type()
+        if self.skip is None or kind is None or self._holds(self.skip.value, kind):
+            return []
+        cells = _WORDS.get(str(kind), "of one shape")
+        return [
+            f"column `{self.name}`, skip.value is {self.skip.value!r}, and its cells are {cells}; "
+            "give a value of that type, or none for null"
+        ]
+
+    def _holds(self, value: Any, kind: pa.DataType) -> bool:
+        """Whether a cell of this type can hold the value as it is."""
+        import pyarrow as pa
+
+        try:
+            (held,) = pa.array([value], kind).to_pylist()
+        except (pa.ArrowException, OverflowError):
+            return False
+        return bool(held == value) and isinstance(held, bool) == isinstance(value, bool)
 
     def _checked_templates(self) -> dict[str, str]:
         return {**self._templates(), **({"skip": self.skip.when} if self.skip else {})}
@@ -168,14 +201,14 @@ class Column(BaseModel):
         """A hash of all that the column's values follow from, for plans: its config, and code it calls."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
-    def arrow_type(self) -> pa.DataType:
-        """The Arrow type of the column's values."""
+    def arrow_type(self) -> pa.DataType | None:
+        """The Arrow type of the column's values; None when it follows from the values."""
         import pyarrow as pa
 
         return pa.large_string()
 
-    def side_types(self) -> dict[str, pa.DataType]:
-        """The Arrow types of the side columns, by name."""
+    def side_types(self) -> dict[str, pa.DataType | None]:
+        """The Arrow types of the side columns, by name; None for one that follows from the values."""
         import pyarrow as pa
 
         return dict.fromkeys(self.side_columns, pa.large_string())

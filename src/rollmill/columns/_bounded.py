@@ -267,7 +267,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "round": rounded,
     "batch": batches,
     "tojson": json_text,
-    "random": drawn,
     "sum": summed,
     "string": printed,
     "fenced": fence_filter,

@@ -15,6 +15,7 @@ _STARTS = 200
 _FENCE = re.compile(r"```[\w.+-]*[ \t]*\r?\n(.*?)```", re.DOTALL)
 _THINKING = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _KINDS = {"object": dict, "array": list}
+_AS_IT_IS = (bool, int, float, Decimal, bytes, datetime.date, datetime.time, datetime.timedelta)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -51,6 +52,26 @@ def clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean(key): clean(item) for key, item in value.items()}
     return value
+
+
+def plain(value: Any) -> Any:
+    """``value`` as data that a table holds: numpy's values and pydantic's objects as Python's own, sets and tuples as
+    lists, keys as text. Raises ``TypeError`` for what is no data."""
+    if isinstance(value, str):
+        return clean(value)
+    if value is None or isinstance(value, _AS_IT_IS):
+        return value
+    if isinstance(value, Mapping):
+        return {clean(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | range):
+        return [plain(item) for item in value]
+    if isinstance(value, UUID):
+        return str(value)
+    if callable(dump := getattr(value, "model_dump", None)):
+        return plain(dump(mode="json"))
+    if callable(tolist := getattr(value, "tolist", None)):
+        return plain(tolist())
+    raise TypeError(f"a {type(value).__name__} is no value of a table; give text, numbers, dates, lists or mappings")
 
 
 def without_thinking(reply: str) -> str:

@@ -42,17 +42,19 @@ class Failed(Exception):
 class Conversation:
     """What is said with one model about one cell."""
 
-    def __init__(self, ask: Ask, alias: str, messages: list[dict[str, Any]], schema: dict[str, Any] | None) -> None:
+    def __init__(
+        self, ask: Ask, alias: str, messages: list[dict[str, Any]], schema: dict[str, Any] | None, sample: int = 0
+    ) -> None:
         self.messages = messages
         self.answered = False
         self.reasoning: str | None = None
-        self._ask, self._alias, self._schema = ask, alias, schema
+        self._ask, self._alias, self._schema, self._sample = ask, alias, schema, sample
 
     async def reply(self) -> str:
         """The model's next reply. Raises ``Failed`` when there is none that is whole, and fatal ``ModelError``s."""
         try:
             # A copy: what was asked is hashed and kept, and this list grows.
-            reply = await self._ask(self._alias, list(self.messages), schema=self._schema)
+            reply = await self._ask(self._alias, list(self.messages), schema=self._schema, sample=self._sample)
         except ModelError as error:
             if error.fatal:
                 raise
@@ -111,7 +113,7 @@ class LLMColumn(Column):
     def model_aliases(self) -> tuple[str, ...]:
         return (self.model_alias,)
 
-    def side_types(self) -> dict[str, pa.DataType]:
+    def side_types(self) -> dict[str, pa.DataType | None]:
         import pyarrow as pa
 
         message = pa.struct([("role", pa.large_string()), ("content", pa.large_string())])

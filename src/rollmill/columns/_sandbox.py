@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from jinja2 import StrictUndefined, nodes
+from jinja2 import StrictUndefined, nodes, pass_context
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.runtime import LoopContext, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -66,7 +66,7 @@ class Environment(ImmutableSandboxedEnvironment):
         finalize = _bounded.for_prompt if fence else _bounded.printed
         super().__init__(undefined=Missing, autoescape=False, optimized=False, finalize=finalize, cache_size=0)
         own = {name: self.filters[name] for name in _bounded.JINJA_FILTERS}
-        self.filters = {**own, **_bounded.FILTERS, **_rollouts.FILTERS}
+        self.filters = {**own, **_bounded.FILTERS, **_rollouts.FILTERS, "random": _drawn}
         self.globals = {"range": _bounded.small_range, "dict": _bounded.mapping, "namespace": Namespace}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -118,6 +118,12 @@ class Environment(ImmutableSandboxedEnvironment):
     def _filter_test_common(self, *args: Any, **kwargs: Any) -> Any:
         meter().step()
         return super()._filter_test_common(*args, **kwargs)
+
+
+@pass_context
+def _drawn(_: Any, items: Any) -> Any:
+    """One of the items. Asking for the context keeps the compiler from drawing once for all rows."""
+    return _bounded.drawn(items)
 
 
 _NONE = object()

@@ -19,15 +19,18 @@ import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 from msgspec import Struct
 from pydantic import BaseModel, Field, PlainValidator, SerializeAsAny, ValidationInfo, field_serializer, field_validator
 
 from rollmill.columns import Ask, Cell, Column, no_such
-from rollmill.columns._json import clean
+from rollmill.columns._json import plain
 from rollmill.columns._llm import Conversation, Failed
 from rollmill.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _MARK = "custom_column_metadata"
 _NAMES = (("row",), ("generator_params",), ("models",))
@@ -184,13 +187,22 @@ class CustomColumnConfig(Column):
             return await function(*arguments)
         return await asyncio.to_thread(function, *arguments)
 
+    def arrow_type(self) -> None:
+        """The type follows from the values."""
+
+    def side_types(self) -> dict[str, pa.DataType | None]:
+        return dict.fromkeys(self.side_columns)
+
+    def to_arrow(self, value: Any) -> Any:
+        return value
+
     def _cell(self, returned: Any) -> Cell:
         if not isinstance(returned, Mapping) or self.name not in returned:
             sides = dict.fromkeys(self.side_columns)
-            return Cell(clean(returned), sides)
+            return Cell(plain(returned), sides)
         if missing := [name for name in self.side_columns if name not in returned]:
             return self.problem("custom_failed", f"column `{self.name}`: the function returned no {', '.join(missing)}")
-        return Cell(clean(returned[self.name]), {name: clean(returned[name]) for name in self.side_columns})
+        return Cell(plain(returned[self.name]), {name: plain(returned[name]) for name in self.side_columns})
 
 
 def _source(function: Any) -> str:
@@ -208,11 +220,18 @@ class AskedModel:
         self._stopping: BaseException | None = None
 
     async def agenerate(
-        self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] | None = None
+        self,
+        prompt: str,
+        *,
+        system_prompt: str | None = None,
+        parser: Callable[[str], Any] | None = None,
+        sample: int = 0,
     ) -> tuple[Any, list[dict[str, Any]]]:
-        """The reply, parsed when a parser is given, and the messages. Raises what makes the cell fail."""
+        """The reply, parsed when a parser is given, and the messages. Raises what makes the cell fail.
+
+        A prompt that was asked in the row has its reply; another ``sample`` asks for another one."""
         system = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
-        talk = Conversation(self._ask, self._alias, [*system, {"role": "user", "content": prompt}], None)
+        talk = Conversation(self._ask, self._alias, [*system, {"role": "user", "content": prompt}], None, sample)
         try:
             text = await talk.reply()
         except Failed:
@@ -228,8 +247,13 @@ class AskedModel:
             raise self._stopping
 
     def generate(
-        self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] | None = None
+        self,
+        prompt: str,
+        *,
+        system_prompt: str | None = None,
+        parser: Callable[[str], Any] | None = None,
+        sample: int = 0,
     ) -> tuple[Any, list[dict[str, Any]]]:
         """``agenerate`` from the thread in which a plain function runs."""
-        answer = self.agenerate(prompt, system_prompt=system_prompt, parser=parser)
+        answer = self.agenerate(prompt, system_prompt=system_prompt, parser=parser, sample=sample)
         return asyncio.run_coroutine_threadsafe(answer, self._loop).result()

@@ -47,10 +47,13 @@ class LLMStructuredColumnConfig(LLMColumn):
         schema = self._schema
         return await repaired(talk, schema.get("type"), lambda value: checked(value, schema), schema)
 
-    def arrow_type(self) -> pa.DataType:
+    def arrow_type(self) -> pa.DataType | None:
         """The type the schema fixes, a struct mostly; text that is JSON where it leaves a field open."""
         found = arrow_of(self._schema)
         return super().arrow_type() if found is None else found
+
+    def _holds(self, value: Any, kind: pa.DataType) -> bool:
+        return arrow_of(self._schema) is None or super()._holds(value, kind)
 
     def to_arrow(self, value: Any) -> Any:
         return to_json(value) if value is not None and arrow_of(self._schema) is None else value

@@ -10,7 +10,6 @@ the nearest one. What it may take is bounded (``_meter``), whoever wrote it, wha
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rollmill.columns._meter import MAX_CHARACTERS, MAX_SECONDS, MAX_STEPS, TemplateError, metered
 from rollmill.columns._tokens import tokens
 from rollmill.columns._values import view
+from rollmill.models.offloop import BIG, off_loop
 
 if TYPE_CHECKING:
     import jinja2
@@ -28,7 +28,6 @@ GLOBALS = frozenset(
 )
 """Names that mean something in every template, so that no column can have them."""
 LONGEST_TEMPLATE = 1_000_000
-_BIG = 20_000
 
 __all__ = [
     "GLOBALS",
@@ -48,31 +47,33 @@ class Template:
     def __init__(self, text: str, names: frozenset[str], compiled: jinja2.Template) -> None:
         self.names = names
         self._compiled = compiled
+        self._globals = dict(compiled.globals)
         self._hash = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def render(self, row: Mapping[str, Any], row_key: str = "") -> str:
         """The text for a row. ``random`` follows from ``row_key`` and the template. Raises ``TemplateError``."""
         values = {name: view(name, row[name]) for name in self.names if name in row}
         with metered(f"{row_key}\0{self._hash}"):
-            return _rendered(self._compiled, values)
+            return _rendered(self._compiled, {**self._globals, **values})
 
     async def rendered(self, row: Mapping[str, Any], row_key: str = "") -> str:
         """``render``, off the event loop when the row is big."""
         if any(_is_big(row.get(name)) for name in self.names):
-            return await asyncio.to_thread(self.render, row, row_key)
+            return await off_loop(self.render, row, row_key)
         return self.render(row, row_key)
 
 
 def _is_big(value: Any) -> bool:
     """Whether a value is a conversation, or a text that takes a while."""
-    return isinstance(value, str | list) and len(value) > (_BIG if isinstance(value, str) else 4)
+    return isinstance(value, str | list) and len(value) > (BIG if isinstance(value, str) else 4)
 
 
 def _rendered(compiled: jinja2.Template, values: dict[str, Any]) -> str:
     from jinja2.exceptions import TemplateError as JinjaError
 
     try:
-        context = compiled.new_context(values)
+        # As ``compiled.new_context`` does it, which walks the global names one by one each time.
+        context = compiled.environment.context_class(compiled.environment, values, compiled.name, compiled.blocks)
         return str(compiled.environment.concat(compiled.root_render_func(context)))
     except RecursionError:
         raise TemplateError("the template calls itself too deeply, or a value is nested too deeply") from None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollmill.columns import Cell, Column, Problem
+from rollmill.columns.expression import ExpressionColumnConfig
 from rollmill.columns.templates import TemplateError
 from rollmill.engine.plan import Plan, PlannedModel
 from rollmill.engine.progress import Progress
@@ -21,6 +22,7 @@ from rollmill.engine.seedrows import SeedRow
 from rollmill.errors import ConfigError
 from rollmill.models.providers import sent_params
 from rollmill.models.types import Model, ModelError, Reply, Request
+from rollmill.rollout import Rollout
 
 Redact = Callable[[str], str]
 BIG = 32_000
@@ -74,7 +76,9 @@ class BoundModel:
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", sent_params(self.planned.config, self.planned.provider))
 
-    def request(self, row: SeedRow, column: str, messages: Sequence[dict[str, Any]], schema: Any) -> Request:
+    def request(
+        self, row: SeedRow, column: str, messages: Sequence[dict[str, Any]], schema: Any, sample: int = 0
+    ) -> Request:
         config = self.planned.config
         return Request(
             endpoint=self.planned.provider.endpoint,
@@ -82,7 +86,7 @@ class BoundModel:
             messages=tuple(messages),
             params=self.params,
             schema=schema,
-            row_key=row.key,
+            row_key=f"{row.key}\nsample {sample}" if sample else row.key,
             column=column,
             pass_number=row.pass_number,
             policy=self.planned.policy,
@@ -100,27 +104,13 @@ class FilledRow:
     problems: list[Problem] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
+    unanswered: int = 0
+    """How many of the problems are the endpoint's: an outage, a timeout. Such a cell may succeed another time."""
 
     @property
     def cause(self) -> str | None:
         """Why the row has null cells: the kind of its first problem; None for a complete row."""
         return self.problems[0].kind if self.failed and self.problems else None
-
-
-class Budget:
-    """Whether another call may be made. Calls in flight are counted at what the calls before them cost."""
-
-    def __init__(self, max_cost: float | None, progress: Progress, stop: Stop) -> None:
-        self._max_cost, self._progress, self._stop = max_cost, progress, stop
-
-    def check(self) -> None:
-        """Stops the run when the next call would probably go beyond the budget."""
-        if self._max_cost is None or self._stop:
-            return
-        total = self._progress.total
-        spent, each = total.cost or 0.0, (total.cost or 0.0) / max(total.calls, 1)
-        if spent + each * (self._progress.in_flight + 1) > self._max_cost:
-            self._stop.ask("max_cost", f"Stopped: ${spent:,.4f} of --max-cost ${self._max_cost:,.4f} are spent.")
 
 
 class Filler:
@@ -133,20 +123,22 @@ class Filler:
         progress: Progress,
         stop: Stop,
         threads: Executor,
-        max_cost: float | None = None,
     ) -> None:
         self.plan, self.models, self.progress, self.stop, self.threads = plan, models, progress, stop, threads
-        self._budget = Budget(max_cost, progress, stop)
+        self._waves = [_parted(wave) for wave in plan.waves]
+        self._sides = {column.name: dict.fromkeys(column.side_columns) for column in plan.columns}
 
     async def fill(self, seed: SeedRow) -> FilledRow:
         """The row with its cells. Raises ``Stopped`` when the run ends before they are all made."""
         row = FilledRow(seed)
-        values = await self._off_loop(seed.size, seed.values)
-        for wave in self.plan.waves:
-            if len(wave) == 1:
-                await self._make(wave[0], row, values)
-            else:
-                await _all(self._make(column, row, values) for column in wave)
+        values = await self._off_loop(seed.size if isinstance(seed.content, Rollout) else 0, seed.values)
+        for at_once, waiting in self._waves:
+            for column in at_once:
+                await self._make(column, row, values)
+            if len(waiting) == 1:
+                await self._make(waiting[0], row, values)
+            elif waiting:
+                await _all(self._make(column, row, values) for column in waiting)
         return row
 
     async def _off_loop(self, size: int, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -167,7 +159,7 @@ class Filler:
             self.progress.problems[cell.problem.kind] += 1
             if cell.value is None:
                 row.failed.add(column.name)
-        own = {column.name: cell.value, **dict.fromkeys(column.side_columns), **cell.sides}
+        own = {column.name: cell.value, **self._sides[column.name], **cell.sides}
         row.cells.update(own)
         values.update(own)
 
@@ -175,15 +167,18 @@ class Filler:
         ask = _Asking(self, row.seed, column)
         try:
             if column.skip is not None:
-                skipped = await self._off_loop(row.seed.size, _skips, column, values, row.seed.key)
+                skipped = await self._off_loop(row.seed.size, _skips, column, values, row.seed.drawn_by)
                 if skipped:
                     row.skipped.add(column.name)
                     return Cell(column.skip.value)
-            return await column.fill(values, ask)
+            cell = await column.fill(values, ask)
+            row.unanswered += ask.unanswered and cell.problem is not None
+            return cell
         except ModelError as error:
             if not error.fatal:
+                row.unanswered += error.retryable
                 return column.problem(error.kind, error.text)
-            self.stop.ask("stopped", error.text)
+            self.stop.ask("max_cost" if error.kind == "max_cost" else "stopped", error.text)
             raise Stopped from error
         except TemplateError as error:
             return column.problem("template_failed", f"column `{column.name}`: {error}")
@@ -193,20 +188,23 @@ class Filler:
 
     async def ask(self, request: Request, bound: BoundModel) -> Reply:
         """The reply, counted. Raises ``Stopped`` when nothing may be asked any more."""
-        self._budget.check()
         if self.stop:
             raise Stopped
         usage = self.progress.used(request.column, bound.planned.alias)
-        self.progress.in_flight += 1
         try:
             reply = await bound.model.complete(request)
-        except ModelError:
-            usage.failed += 1
+        except ModelError as error:
+            usage.failed += not error.fatal
             raise
-        finally:
-            self.progress.in_flight -= 1
         usage.add(reply, None if reply.from_journal else bound.price(reply))
         return reply
+
+
+def _parted(wave: Sequence[Column]) -> tuple[list[Column], list[Column]]:
+    """The columns of a wave whose cells wait for nothing, and those that are made together: a task for each cell costs
+    as much as an expression."""
+    at_once: list[Column] = [column for column in wave if isinstance(column, ExpressionColumnConfig)]
+    return at_once, [column for column in wave if column not in at_once]
 
 
 def _skips(column: Column, values: Mapping[str, Any], row_key: str) -> bool:
@@ -225,11 +223,13 @@ async def _all(coroutines: Any) -> None:
 class _Asking:
     """What one cell asks with: the row, the column and the pass bound in."""
 
-    __slots__ = ("_column", "_filler", "_redacts", "_row", "row_key")
+    __slots__ = ("_column", "_filler", "_redacts", "_row", "row_key", "unanswered")
 
     def __init__(self, filler: Filler, row: SeedRow, column: Column) -> None:
         self._filler, self._row, self._column = filler, row, column
-        self.row_key = row.key
+        self.row_key = row.drawn_by
+        self.unanswered = False
+        """Whether a call failed in a way that may pass."""
         self._redacts: dict[str, Redact | None] = {}
 
     def shown(self, text: str) -> str:
@@ -248,7 +248,7 @@ class _Asking:
         return self._redacts[alias]
 
     async def __call__(
-        self, alias: str, messages: list[dict[str, Any]], *, schema: dict[str, Any] | None = None
+        self, alias: str, messages: list[dict[str, Any]], *, schema: dict[str, Any] | None = None, sample: int = 0
     ) -> Reply:
         filler = self._filler
         if alias not in filler.models:
@@ -260,7 +260,11 @@ class _Asking:
         if redact := self._redact(alias):
             size = sum(len(content) for m in messages if isinstance(content := m.get("content"), str))
             messages = await filler._off_loop(size, _redacted, messages, redact)
-        return await filler.ask(bound.request(self._row, self._column.name, messages, schema), bound)
+        try:
+            return await filler.ask(bound.request(self._row, self._column.name, messages, schema, sample), bound)
+        except ModelError as error:
+            self.unanswered |= error.retryable
+            raise
 
 
 def _redacted(messages: list[dict[str, Any]], redact: Redact) -> list[dict[str, Any]]:

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rollmill.columns import Column, no_such
-from rollmill.columns.templates import TemplateError
 from rollmill.config import DataDesignerConfig
 from rollmill.errors import ConfigError, RollmillError
 from rollmill.models.providers import ModelConfig, ModelProvider, endpoint_of, sent_params
 from rollmill.rows import ROW_SCHEMA_VERSION
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 """Part of every plan's hash: parts that an earlier version made otherwise are made anew."""
 
 Policy = Callable[[str], str]
@@ -73,8 +72,7 @@ def make_plan(
     found = [*mistakes]
     found += _duplicates(config, seed_columns or ())
     models = _models(config, providers, policy, keys, found)
-    if seed_columns is not None:
-        found += _wrong_columns(config.columns, seed_columns)
+    found += _wrong_columns(config.columns, seed_columns)
     needs = _needs(config.columns)
     waves, cycle = _waves(config.columns, needs)
     if cycle:
@@ -111,44 +109,51 @@ def _models(
 ) -> dict[str, PlannedModel]:
     """The models that columns use; what is wrong with them is added to ``mistakes``."""
     known = {model.alias: model for model in config.model_configs}
+    asked = [(column.name, alias) for column in config.columns for alias in column.model_aliases]
+    mistakes += [
+        f"column `{column}` asks the model `{alias}`; {no_such(alias, known, 'model')}"
+        for column, alias in asked
+        if alias not in known
+    ]
     planned: dict[str, PlannedModel] = {}
-    for column in config.columns:
-        for alias in column.model_aliases:
-            if alias not in known:
-                mistakes.append(f"column `{column.name}` asks the model `{alias}`; {no_such(alias, known, 'model')}")
-            elif alias not in planned and (model := _planned(known[alias], providers, policy, keys, mistakes)):
-                planned[alias] = model
+    wrong: dict[str | None, list[tuple[str, str]]] = {}
+    for alias in dict.fromkeys(alias for _, alias in asked if alias in known):
+        try:
+            planned[alias] = _planned(known[alias], providers, policy, keys)
+        except RollmillError as error:
+            wrong.setdefault(known[alias].provider, []).append((alias, str(error)))
+    mistakes += map(_told_once, wrong.values())
     return planned
 
 
-def _planned(
-    model: ModelConfig, providers: Sequence[ModelProvider], policy: Policy, keys: Keys, mistakes: list[str]
-) -> PlannedModel | None:
-    try:
-        provider = keys(endpoint_of(model, providers))
-        provider.key()
-    except RollmillError as error:
-        mistakes.append(str(error))
-        return None
+def _planned(model: ModelConfig, providers: Sequence[ModelProvider], policy: Policy, keys: Keys) -> PlannedModel:
+    """The model at its provider. Raises ``RollmillError`` when there is none, or no key."""
+    provider = keys(endpoint_of(model, providers))
+    provider.key()
     return PlannedModel(model, provider, policy(provider.endpoint))
 
 
-def _wrong_columns(columns: Sequence[Column], seed_columns: Sequence[str]) -> list[str]:
-    names = {*seed_columns, *(name for column in columns for name in (column.name, *column.side_columns))}
-    return [mistake for column in columns for mistake in column.check(names)]
+def _told_once(models: list[tuple[str, str]]) -> str:
+    """What is wrong with the provider of several models, in the words for the first."""
+    (first, words), *others = models
+    same = ", ".join(repr(alias) for alias, _ in others)
+    return f"{words}; the same holds for {same}" if same and repr(first) in words else words
+
+
+def _wrong_columns(columns: Sequence[Column], seed_columns: Sequence[str] | None) -> list[str]:
+    """What is wrong with each column. Where the seed's columns are not known, it may have any that is used."""
+    made = {name for column in columns for name in (column.name, *column.side_columns)}
+    seed = {name for column in columns for name in column.required_columns} if seed_columns is None else seed_columns
+    return [mistake for column in columns for mistake in column.check({*seed, *made})]
 
 
 def _needs(columns: Sequence[Column]) -> dict[str, frozenset[str]]:
     """For each column, the columns it uses, a side column standing for the column it comes with."""
     owner = {name: column.name for column in columns for name in (column.name, *column.side_columns)}
-    return {column.name: frozenset(owner[n] for n in _used(column) if n in owner) - {column.name} for column in columns}
-
-
-def _used(column: Column) -> frozenset[str]:
-    try:
-        return column.required_columns
-    except TemplateError:  # ``check`` tells what is wrong with it.
-        return frozenset()
+    return {
+        column.name: frozenset(owner[name] for name in column.required_columns if name in owner) - {column.name}
+        for column in columns
+    }
 
 
 def _waves(

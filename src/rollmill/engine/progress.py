@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Any
 
 from msgspec import Struct, field, structs
@@ -28,6 +29,11 @@ class Usage(Struct):
     reasoning_tokens: int = 0
     cost: float | None = None
 
+    def plus(self, other: Usage) -> Usage:
+        """Both together."""
+        both = zip(structs.astuple(self), structs.astuple(other), strict=True)
+        return Usage(*(a if b is None else b if a is None else a + b for a, b in both))
+
     def add(self, reply: Reply, cost: float | None) -> None:
         if reply.from_journal:
             self.reused += 1
@@ -37,6 +43,15 @@ class Usage(Struct):
             setattr(self, name, getattr(self, name) + getattr(reply.usage, name))
         if cost is not None:
             self.cost = (self.cost or 0.0) + cost
+
+
+UsageBy = dict[tuple[str, str], Usage]
+"""By column and model alias."""
+
+
+def total_of(usages: Iterable[Usage]) -> Usage:
+    """All of them together."""
+    return reduce(Usage.plus, usages, Usage())
 
 
 class Progress:
@@ -53,14 +68,16 @@ class Progress:
         """How often the seed was begun."""
         self.rows_in_flight = 0
         self.in_flight = 0
-        """Calls under way, those that wait for their turn included."""
-        self.usage: dict[tuple[str, str], Usage] = {}
+        """Calls that endpoints are working on."""
+        self.usage: UsageBy = {}
         self.problems: Counter[str] = Counter()
         self.limit = 0
         """How many calls the endpoints take at a time, as found out so far."""
         self.retries = 0
         self.waiting = ""
-        """What everything waits for, in words; empty when nothing holds the run up."""
+        """Which endpoint gives nothing, in words; empty when none holds the run up."""
+        self.paused = ""
+        """What all calls under way wait for, in words; empty while one is being answered."""
         self.started = time.monotonic()
         self._recent: deque[tuple[float, int, int]] = deque([(self.started, 0, 0)])
 
@@ -71,12 +88,7 @@ class Progress:
     @property
     def total(self) -> Usage:
         """The usage of all columns and models together."""
-        total = Usage()
-        for usage in self.usage.values():
-            for name, value in structs.asdict(usage).items():
-                if value is not None:
-                    setattr(total, name, (getattr(total, name) or 0) + value)
-        return total
+        return total_of(self.usage.values())
 
     @property
     def seconds(self) -> float:
@@ -120,10 +132,14 @@ def line(state: Progress) -> str:
         f"{state.in_flight} in flight{f' (limit {state.limit})' if state.limit else ''}",
         f"{state.retries:,} retries" * bool(state.retries),
         "problems: " + _counts(state.problems) if state.problems else "",
-        f"{duration(left)} left" if (left := state.seconds_left()) is not None else "",
-        state.waiting,
+        state.waiting or state.paused or _time_left(state),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _time_left(state: Progress) -> str:
+    left = state.seconds_left()
+    return "" if left is None else f"{duration(left)} left"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -155,13 +171,18 @@ class RunSummary(Struct):
     """Rows that were begun and are in no part; their replies are in the journal."""
     causes: dict[str, int] = field(default_factory=dict)
     skipped_cells: int = 0
+    unanswered_cells: int = 0
+    """Cells that failed in an outage or a timeout; running again asks for them again."""
     parts: int = 0
     parts_kept: int = 0
     passes: int = 1
     """How often the seed's rows were gone through."""
     usage: dict[str, dict[str, Usage]] = field(default_factory=dict)
-    """By column and model alias."""
+    """What this run asked, by column and model alias."""
     total: Usage = field(default_factory=Usage)
+    usage_of_all_runs: dict[str, dict[str, Usage]] = field(default_factory=dict)
+    """The same with all earlier runs of the folder, whose calls are those in its journal."""
+    total_of_all_runs: Usage = field(default_factory=Usage)
     retries: int = 0
     seconds: float = 0.0
     plan_hash: str = ""
@@ -169,7 +190,9 @@ class RunSummary(Struct):
     message: str = ""
     """Why the run stopped, for people."""
 
-    def count_part(self, rows: int, complete: int, causes: Mapping[str, int], skipped_cells: int) -> None:
+    def count_part(
+        self, rows: int, complete: int, causes: Mapping[str, int], skipped_cells: int, unanswered_cells: int = 0
+    ) -> None:
         """Add a part's counts."""
         self.parts += 1
         self.rows += rows
@@ -177,12 +200,15 @@ class RunSummary(Struct):
         self.with_null_cells += rows - complete
         self.causes = dict(Counter(self.causes) + Counter(causes))
         self.skipped_cells += skipped_cells
+        self.unanswered_cells += unanswered_cells
 
-    def take(self, progress: Progress) -> None:
-        """Add what was asked."""
-        for (column, alias), usage in progress.usage.items():
-            self.usage.setdefault(column, {})[alias] = usage
-        self.total, self.retries, self.seconds = progress.total, progress.retries, progress.seconds
+    def take(self, progress: Progress, before: UsageBy) -> None:
+        """Add what was asked now, and ``before``."""
+        now = progress.usage
+        together = {name: before.get(name, Usage()).plus(now.get(name, Usage())) for name in before | now}
+        self.usage, self.total = _by_column(now), total_of(now.values())
+        self.usage_of_all_runs, self.total_of_all_runs = _by_column(together), total_of(together.values())
+        self.retries, self.seconds = progress.retries, progress.seconds
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain data."""
@@ -197,15 +223,28 @@ class RunSummary(Struct):
         lines[0] += f", {self.with_null_cells:,} with null cells" * bool(self.with_null_cells)
         lines[0] += f", {self.unreadable:,} unreadable" * bool(self.unreadable)
         lines += [f"  {number:,} because of {cause}" for cause, number in sorted(self.causes.items())]
+        if self.unanswered_cells:
+            cells = "cell" if self.unanswered_cells == 1 else "cells"
+            lines.append(f"  {self.unanswered_cells:,} {cells} had no answer; running again asks again")
         if self.passes > 1:
             lines.append(f"  the seed's rows were gone through {self.passes} times, with other replies each time")
         if self.unfinished:
-            lines.append(f"  {self.unfinished:,} more were begun; what was answered for them is kept")
+            kept = "what was answered for them is kept" if self.total.calls + self.total.reused else "none was answered"
+            lines.append(f"  {self.unfinished:,} more were begun; {kept}")
         lines.append(f"{self.total.calls:,} calls in {duration(self.seconds)}, {self.total.reused:,} replies reused")
         lines += [
             f"  {column} ← {alias}: {_usage_text(u)}" for column, by in self.usage.items() for alias, u in by.items()
         ]
+        if self.total_of_all_runs.calls > self.total.calls:
+            lines.append(f"  with earlier runs: {_usage_text(self.total_of_all_runs)}")
         return lines + self.notes + [self.message] * bool(self.message)
+
+
+def _by_column(usages: UsageBy) -> dict[str, dict[str, Usage]]:
+    found: dict[str, dict[str, Usage]] = {}
+    for (column, alias), usage in usages.items():
+        found.setdefault(column, {})[alias] = usage
+    return found
 
 
 def _usage_text(usage: Usage) -> str:

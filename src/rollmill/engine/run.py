@@ -3,8 +3,8 @@
     summary = create(plan, seed, folder, …)      to disk, resumable
     filled, summary = preview(plan, seed, …)     in memory
 
-Ctrl-C once asks for no more and writes what became whole; twice waits for nothing. What was answered is in the
-journal either way.
+Ctrl-C once sends no more, not even what waits for a place, and writes what became whole; twice waits for nothing. What
+was answered is in the journal either way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import gc
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,14 +22,16 @@ from typing import Any, TypeVar
 
 from rollmill.engine.fill import BoundModel, FilledRow, Filler, Redact, Stop
 from rollmill.engine.plan import Plan, PlannedModel
-from rollmill.engine.progress import Progress, RunSummary
+from rollmill.engine.progress import Progress, RunSummary, duration
 from rollmill.engine.seedrows import Seed, cycled
 from rollmill.engine.shelves import FolderShelf, MemoryShelf
+from rollmill.engine.spending import budget_of, usage_before
 from rollmill.engine.store import RunFolder
 from rollmill.engine.window import TICK, Window, width
 from rollmill.errors import ConfigError, RollmillError
 from rollmill.models import OpenedModel, Waiting, open_model
-from rollmill.models.gate import PATIENCE
+from rollmill.models.budget import Budget
+from rollmill.models.gate import PATIENCE, Gate
 from rollmill.models.journal import Journal
 from rollmill.models.prices import Prices, cost, prices
 from rollmill.models.types import Reply
@@ -51,6 +53,8 @@ class Settings:
     show: Show | None = None
     price_table: Path | None = None
     patience: float = PATIENCE
+    once: bool = False
+    """Whether the seed is not gone through again when it has fewer rows than are wanted."""
 
 
 def create(plan: Plan, seed: Seed, folder: RunFolder, settings: Settings) -> RunSummary:
@@ -102,17 +106,19 @@ async def _run(
     opened: dict[str, OpenedModel] = {}
     threads = ThreadPoolExecutor(THREADS, "big-rows")
     try:
-        opened |= _open_models(plan, journal, settings, progress)
         table = prices(settings.price_table)
-        _check_budget(plan, settings, table)
+        before = {} if journal is None else usage_before(plan, journal.path, table)
+        budget = budget_of(plan, settings.max_cost, table, before)
+        opened |= _open_models(plan, journal, budget, settings, progress)
         bound = {alias: _bound(plan.models[alias], model, settings, table) for alias, model in opened.items()}
-        filler = Filler(plan, bound, progress, stop, threads, settings.max_cost)
-        gates = {id(model.gate): model.gate for model in opened.values()}.values()
+        filler = Filler(plan, bound, progress, stop, threads)
+        gates = list({id(model.gate): model.gate for model in opened.values()}.values())
+        stop.on_change(lambda: _give_back(gates, budget))
         window = Window(filler, shelf, progress, stop, width(lambda: sum(gate.limit for gate in gates)))
         with _interrupts(stop), _collected_rarely():
             ticking = asyncio.create_task(_tick(progress, gates, settings.show))
             try:
-                await window.work(cycled(seed, settings.num_records))
+                await window.work(cycled(seed, settings.num_records, settings.once))
             finally:
                 ticking.cancel()
                 _look_at(gates, progress)
@@ -120,12 +126,15 @@ async def _run(
         for model in opened.values():
             await model.close()
         threads.shutdown(wait=False, cancel_futures=True)
-    _sum_up(summary, window, progress, stop, seed, settings)
+    summary.take(progress, before)
+    _sum_up(summary, window, progress, stop, seed)
     if settings.show is not None:
         settings.show(progress)
 
 
-def _open_models(plan: Plan, journal: Journal | None, settings: Settings, progress: Progress) -> dict[str, OpenedModel]:
+def _open_models(
+    plan: Plan, journal: Journal | None, budget: Budget | None, settings: Settings, progress: Progress
+) -> dict[str, OpenedModel]:
     def on_wait(waiting: Waiting) -> None:
         left = waiting.seconds_left
         progress.waiting = f"{waiting.endpoint} does not answer ({waiting.kind}), {left:.0f} s left" if left else ""
@@ -133,22 +142,19 @@ def _open_models(plan: Plan, journal: Journal | None, settings: Settings, progre
             settings.show(progress)
 
     return {
-        alias: open_model(each.config, each.provider, journal, on_wait=on_wait, patience=settings.patience)
+        alias: open_model(
+            each.config, each.provider, journal, on_wait=on_wait, patience=settings.patience, budget=budget
+        )
         for alias, each in plan.models.items()
     }
 
 
-def _check_budget(plan: Plan, settings: Settings, table: Prices) -> None:
-    if settings.max_cost is None:
-        return
-    from rollmill.models.types import Usage
-
-    unknown = sorted({m.config.model for m in plan.models.values() if cost(Usage(), m.config.model, table) is None})
-    if unknown:
-        raise ConfigError(
-            f"a budget needs prices, and none is known for {', '.join(unknown)}; put them into prices.yaml "
-            f"(dollars for a million tokens: `{unknown[0]}: {{input: 0.1, output: 0.4}}`)"
-        )
+def _give_back(gates: Sequence[Gate], budget: Budget | None) -> None:
+    """What waits is not sent any more, so that only what is in flight is waited for."""
+    for gate in gates:
+        gate.give_back()
+    if budget is not None:
+        budget.give_back()
 
 
 def _bound(planned: PlannedModel, model: OpenedModel, settings: Settings, table: Prices) -> BoundModel:
@@ -158,25 +164,32 @@ def _bound(planned: PlannedModel, model: OpenedModel, settings: Settings, table:
     return BoundModel(planned, model, settings.redactor if planned.policy else None, price)
 
 
-async def _tick(progress: Progress, gates: Any, show: Show | None) -> None:
+async def _tick(progress: Progress, gates: Sequence[Gate], show: Show | None) -> None:
     while show is not None:
         _look_at(gates, progress)
         show(progress)
         await asyncio.sleep(TICK)
 
 
-def _look_at(gates: Any, progress: Progress) -> None:
+def _look_at(gates: Sequence[Gate], progress: Progress) -> None:
+    progress.in_flight = sum(gate.in_flight for gate in gates)
+    progress.paused = "" if progress.in_flight else _paused(gates)
     progress.limit = sum(gate.limit for gate in gates)
     progress.retries = sum(gate.retries for gate in gates)
     if progress.rows_total is not None:
         progress.rows_total = max(progress.rows_total, progress.rows_read)  # A file may give several rows.
 
 
-def _sum_up(
-    summary: RunSummary, window: Window, progress: Progress, stop: Stop, seed: Seed, settings: Settings
-) -> None:
-    summary.take(progress)
-    summary.unfinished, summary.passes = window.unfinished, progress.passes
+def _paused(gates: Sequence[Gate]) -> str:
+    waits = [(seconds, gate.endpoint) for gate in gates if (seconds := gate.next_try) is not None]
+    if not waits or min(waits)[0] < 1:
+        return ""
+    seconds, endpoint = min(waits)
+    return f"{endpoint} wants no request now, {duration(seconds)} until the next"
+
+
+def _sum_up(summary: RunSummary, window: Window, progress: Progress, stop: Stop, seed: Seed) -> None:
+    summary.unfinished, summary.passes = window.unfinished, progress.passes if seed.columns else 1
     summary.unreadable = len(seed.summary.problems)
     summary.notes += [f"unreadable: {problem}" for problem in seed.summary.problems[:10]]
     if stop:
@@ -269,6 +282,10 @@ def _in_thread(work: Coroutine[Any, Any, T]) -> T:
 def raise_if_stopped(summary: RunSummary, how_to_resume: str) -> None:
     """Raise what a caller in Python expects of a run that a model's error, or Ctrl-C, ended."""
     if summary.status == "interrupted":
-        raise KeyboardInterrupt(f"{summary.message} {how_to_resume}")
+        raise KeyboardInterrupt(f"{_sentence(summary.message)} {how_to_resume}")
     if summary.status == "stopped":
-        raise RollmillError(f"{summary.message} {how_to_resume}")
+        raise RollmillError(f"{_sentence(summary.message)} {how_to_resume}")
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from rollmill.config import DataDesignerConfig, DataFrameSeedSource, LocalFileSeedSource
+from rollmill.engine.log import LOG
 from rollmill.engine.where import check_condition
 from rollmill.errors import ConfigError, SeedReaderError
 from rollmill.rollout import COLUMNS, Rollout
@@ -24,6 +25,7 @@ from rollmill.seeds.file_readers import DirectorySeedReader, FileContentsSeedRea
 from rollmill.seeds.reader import FileSystemSeedReader, SecretResolver, SeedReader
 from rollmill.seeds.rollout_reader import AgentRolloutSeedReader
 from rollmill.seeds.selection import SamplingStrategy, SeedConfig, select
+from rollmill.seeds.source import AgentRolloutSeedSource
 from rollmill.seeds.summary import ReadSummary
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ class SeedRow(Struct):
     size: int
     content: Rollout | Record
     pass_number: int = 0
+
+    @property
+    def drawn_by(self) -> str:
+        """What ``random`` in templates follows from: the row, and the pass. Rows that begin empty differ by nothing
+        else."""
+        return f"{self.key}\npass {self.pass_number}" if self.pass_number else self.key
 
     def values(self) -> Record:
         """The row as plain Python, a rollout's 16 columns or the record itself."""
@@ -92,12 +100,22 @@ def open_seed(
     return _ReaderSeed(reader, seed_config, config.where)
 
 
-def cycled(seed: Seed, num_records: int | None) -> Iterator[SeedRow]:
-    """``num_records`` rows, beginning again with the next pass number after the last one; None takes every row once.
+def columns_unread(config: DataDesignerConfig) -> tuple[str, ...] | None:
+    """The seed's columns as far as they are known without looking for it: those of rollouts, whatever is wrong with
+    their folder; None for other seeds."""
+    rollouts = config.seed_config is not None and isinstance(config.seed_config.source, AgentRolloutSeedSource)
+    return COLUMNS if rollouts else None
+
+
+def cycled(seed: Seed, num_records: int | None, once: bool = False) -> Iterator[SeedRow]:
+    """``num_records`` rows, beginning again with the next pass number after the last one, which the log says; None
+    takes every row once, and so does ``once`` as far as there are rows.
 
     Raises ``SeedReaderError`` when there is no row at all.
     """
-    for pass_number in range(1) if num_records is None else count():
+    one_pass = num_records is None or (once and bool(seed.columns))
+    told = one_pass or not seed.columns or _foretold(seed, num_records or 0)
+    for pass_number in range(1) if one_pass else count():
         given = 0
         for row in islice(seed.rows(), num_records):
             given += 1
@@ -107,6 +125,20 @@ def cycled(seed: Seed, num_records: int | None) -> Iterator[SeedRow]:
             raise SeedReaderError(_why_no_rows(seed))
         if num_records is not None and (num_records := num_records - given) <= 0:
             return
+        if not told:
+            told = True
+            LOG.warning("%s", f"the seed has given all of its {given:,} rows: {_AGAIN}")
+
+
+_AGAIN = "it is gone through again, with other replies each time"
+
+
+def _foretold(seed: Seed, num_records: int) -> bool:
+    """Whether rows will come again, as far as that can be told before they are read; the log says so."""
+    expected = seed.expected()
+    if again := 0 < expected < num_records:
+        LOG.warning("%s", f"{num_records:,} records are wanted and the seed has about {expected:,}: {_AGAIN}")
+    return again
 
 
 def _why_no_rows(seed: Seed) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from rollmill.engine.fill import FilledRow
+from rollmill.engine.fitting import fit_parts
 from rollmill.engine.plan import Plan
 from rollmill.engine.progress import RunSummary
 from rollmill.engine.seedrows import Seed
@@ -35,6 +36,10 @@ def seed_types(seed: Seed) -> dict[str, Any]:
     return {} if seed.schema is None else {field.name: field.type for field in seed.schema}
 
 
+def _count(summary: RunSummary, facts: PartFacts) -> None:
+    summary.count_part(facts.rows, facts.complete, facts.causes, facts.skipped_cells, facts.unanswered_cells)
+
+
 class FolderShelf:
     """Parts in a run's folder."""
 
@@ -53,27 +58,26 @@ class FolderShelf:
         self._count(index, facts)
 
     def write(self, index: int, filled: list[FilledRow]) -> None:
-        self._changed = True
         table = table_of(self._plan, self._seed, filled, self._types)
-        for field in table.schema:
-            if field.name in self._seed.columns and not pa.types.is_null(field.type):
-                self._types.setdefault(field.name, field.type)
         facts = facts_of(self._plan.hash, filled)
+        known = self.facts(index)
+        self._changed |= known is None or known.rows_hash != facts.rows_hash
         problems = [RowProblem.of(row.seed.key, problem) for row in filled for problem in row.problems]
         self._folder.write_part(index, table, facts, problems)
         self._count(index, facts)
 
     def _count(self, index: int, facts: PartFacts) -> None:
         self._parts.add(index)
-        self._summary.count_part(facts.rows, facts.complete, facts.causes, facts.skipped_cells)
+        _count(self._summary, facts)
 
     def finish(self) -> None:
-        """Leave the folder with nothing in it that this run does not want."""
+        """Leave the folder with nothing in it that this run does not want, and with parts that fit together."""
         last = max(self._parts, default=-1)
         if self._summary.status == "complete":
             self._folder.finish(last + 1)
         elif self._changed:
             self._folder.remove_parts_from(last + 1)
+        fit_parts(self._folder)
 
 
 class MemoryShelf:
@@ -92,4 +96,4 @@ class MemoryShelf:
     def write(self, index: int, filled: list[FilledRow]) -> None:
         self.filled[index] = filled
         facts = facts_of(self._plan.hash, filled)
-        self._summary.count_part(facts.rows, facts.complete, facts.causes, facts.skipped_cells)
+        _count(self._summary, facts)

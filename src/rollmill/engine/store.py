@@ -38,7 +38,7 @@ _FACTS = b"rollmill.part"
 
 class PartFacts(Struct):
     """What a part says of itself. ``rows_hash`` is over its rows' keys and contents, ``causes`` counts the rows that
-    have null cells by the kinds of their first problems."""
+    have null cells by the kinds of their first problems, ``unanswered_cells`` those that may succeed another time."""
 
     plan_hash: str
     rows_hash: str
@@ -47,6 +47,7 @@ class PartFacts(Struct):
     problems: int = 0
     causes: dict[str, int] = field(default_factory=dict)
     skipped_cells: int = 0
+    unanswered_cells: int = 0
 
 
 class RowProblem(Struct):
@@ -135,8 +136,12 @@ class RunFolder:
         table = table.replace_schema_metadata({**own, _FACTS: msgspec.json.encode(facts)})
         with _kept(self.path):
             self._write_problems(index, list(problems))
-            with _whole(self.part_path(index)) as aside:
-                pq.write_table(table, aside.file, compression=COMPRESSION, compression_level=COMPRESSION_LEVEL)
+            self.rewrite_part(self.part_path(index), table)
+
+    def rewrite_part(self, path: Path, table: pa.Table) -> None:
+        """Write a part again with other types; what it says of itself is in the table's metadata."""
+        with _kept(self.path), _whole(path) as aside:
+            pq.write_table(table, aside.file, compression=COMPRESSION, compression_level=COMPRESSION_LEVEL)
 
     def _write_problems(self, index: int, problems: list[RowProblem]) -> None:
         path = self._problem_file(index)
@@ -233,6 +238,10 @@ def _kept(path: Path) -> Iterator[None]:
         yield
     except (OSError, ConfigError) as error:
         reason = (error.strerror or error) if isinstance(error, OSError) else error
+        if not os.path.exists(path):
+            raise RollmillError(
+                f"{path} cannot be made: {reason}; choose another artifact path, or mend the folder above it"
+            ) from error
         raise RollmillError(
             f"{path} cannot be written: {reason}; whole parts and every reply in the journal are kept: make room, or "
             f"mend its permissions, and run the same again"

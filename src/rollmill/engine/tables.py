@@ -24,7 +24,8 @@ from rollmill.seeds.source import SeedSource
 
 Record = dict[str, Any]
 CHUNK = 100
-_TEXT = pa.large_string()
+TEXT = pa.large_string()
+"""The type of what is text, and of what has no other: JSON."""
 
 
 @dataclass
@@ -186,7 +187,7 @@ def _unified(known: pa.DataType | None, values: list[Any]) -> pa.DataType:
         schemas = [pa.schema([("x", each)]) for each in (known, found) if each is not None]
         return pa.unify_schemas(schemas, promote_options="permissive").field("x").type
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        return _TEXT
+        return TEXT
 
 
 def batch_of(records: Sequence[Record]) -> pa.RecordBatch:
@@ -206,15 +207,19 @@ def matching_numbers(batch: pa.RecordBatch, where: str) -> list[int]:
 
 def no_rows(columns: Sequence[str], schema: pa.Schema | None) -> pa.RecordBatch:
     """A batch without rows, of this schema; where none is known, of columns of text."""
-    return pa.RecordBatch.from_pylist([], schema or pa.schema([(name, _TEXT) for name in columns]))
+    return pa.RecordBatch.from_pylist([], schema or pa.schema([(name, TEXT) for name in columns]))
 
 
 def typed_array(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
-    """The values as an array of a type (of the one Arrow finds); as JSON text when they have no common type."""
+    """The values as an array of a type (of the one Arrow finds); as JSON text when they have no common type, or one
+    that Parquet does not hold."""
     try:
-        return pa.array(values, kind)
+        array = pa.array(values, kind)
+        if kind is None:
+            pq.write_table(pa.table({"x": array.slice(0, 0)}), pa.BufferOutputStream())
+        return array
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        return pa.array([value if value is None else as_text(value) for value in values], _TEXT)
+        return pa.array([value if value is None else as_text(value) for value in values], TEXT)
 
 
 def as_text(value: Any) -> str:

@@ -27,10 +27,17 @@ HELD_BYTES = 48 << 20
 """No row is begun while the rows that wait for their part have more text than this."""
 READ_ROWS, READ_BYTES = 64, 4 << 20
 """What is read ahead, at a time."""
-FEWEST_IN_FLIGHT = 16
-SPARE = 1.04
-"""Rows in flight for each call that the endpoints take: some are between two calls."""
+FEWEST_IN_FLIGHT = 32
+SPARE, SPARE_OF_BIG = 1.3, 1.04
+"""Rows in flight for each call that the endpoints take: some are between two calls, or wait for the disk. Fewer when
+rows are big, for each holds its text and its prompt."""
+FLYING_BYTES = 16 << 20
+"""Rows in flight of more text than this are big."""
 TICK = 0.25
+
+
+Width = Callable[[bool], int]
+"""How many rows may be in flight, given whether they are big."""
 
 
 @dataclass
@@ -44,6 +51,8 @@ class Part:
     size: int = 0
     left: int = 0
     is_closed: bool = False
+    is_as_it_was: bool = False
+    """Whether the part of the earlier run has the same rows."""
 
     def add(self, row: SeedRow) -> int:
         """Takes a row; its number in the part."""
@@ -80,6 +89,7 @@ def facts_of(plan_hash: str, filled: list[FilledRow]) -> PartFacts:
         problems=sum(len(row.problems) for row in filled),
         causes=dict(causes),
         skipped_cells=sum(len(row.skipped) for row in filled),
+        unanswered_cells=sum(row.unanswered for row in filled),
     )
 
 
@@ -94,20 +104,18 @@ class Shelf(Protocol):
 class Window:
     """Takes the seed's rows through the filler and onto the shelf."""
 
-    def __init__(self, filler: Filler, shelf: Shelf, progress: Progress, stop: Stop, width: Callable[[], int]) -> None:
+    def __init__(self, filler: Filler, shelf: Shelf, progress: Progress, stop: Stop, width: Width) -> None:
         self._filler, self._shelf, self._progress, self._stop = filler, shelf, progress, stop
         self._width = width
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing: set[asyncio.Task[None]] = set()
         self._open: dict[int, Part] = {}
-        self._held = 0
+        self._held = self._flying = 0
         self._change = asyncio.Event()
         self._failure: BaseException | None = None
         self._reader = ThreadPoolExecutor(1, "seed-reader")
         self._writer = ThreadPoolExecutor(1, "part-writer")
         self.unfinished = 0
-        self.layout_changed = False
-        """Whether a part was found that had other rows before."""
         self.parts = 0
 
     async def work(self, rows: Iterator[SeedRow]) -> None:
@@ -171,10 +179,10 @@ class Window:
     async def _close(self, part: Part) -> None:
         """No more rows for this part: it is kept as it is on the disk, or its rows are filled."""
         if part.known is not None and not self._stop:
-            if part.known.rows_hash == rows_hash(part.rows):
+            part.is_as_it_was = part.known.rows_hash == rows_hash(part.rows)
+            if part.is_as_it_was and not part.known.unanswered_cells:
                 self._keep(part)
                 return
-            self.layout_changed = True
             for number in range(len(part.rows)):
                 await self._admit(part, number)
         part.is_closed = True
@@ -184,7 +192,7 @@ class Window:
         assert part.known is not None
         del self._open[part.index]
         self._shelf.keep(part.index, part.known)
-        self._progress.rows += len(part.rows)
+        self._progress.rows += len(part.rows) - len(part.filled)
         self._progress.rows_kept += len(part.rows)
 
     async def _admit(self, part: Part, number: int) -> None:
@@ -194,6 +202,7 @@ class Window:
             await self._change.wait()
         if self._stop:
             return
+        self._flying += part.rows[number].size
         self._begin(self._fill(part, number), self._tasks)
 
     def _begin(self, work: Coroutine[Any, Any, None], under_way: set[asyncio.Task[None]]) -> None:
@@ -208,8 +217,8 @@ class Window:
         task.add_done_callback(ended)
 
     def _has_room(self) -> bool:
-        flying = len(self._tasks)
-        return flying < self._width() and (self._held < HELD_BYTES or not flying)
+        rows = len(self._tasks)
+        return rows < self._width(self._flying > FLYING_BYTES) and (self._held < HELD_BYTES or not rows)
 
     # Rows through
 
@@ -229,6 +238,7 @@ class Window:
         except BaseException as error:
             self._fail(error)
         finally:
+            self._flying -= row.size
             self._progress.rows_in_flight -= 1
 
     def _write_when_done(self, part: Part) -> None:
@@ -264,7 +274,9 @@ class Window:
 
     async def _write_partly(self) -> None:
         for part in list(self._open.values()):
-            if part.filled:
+            if part.is_as_it_was:  # cells are asked for again: what is there has more rows
+                self._keep(part)
+            elif part.filled:
                 self._begin_writing(part)
         while self._writing:
             await asyncio.wait(self._writing)
@@ -291,6 +303,6 @@ def _chunk(rows: Iterator[SeedRow]) -> list[SeedRow]:
     return chunk
 
 
-def width(limits: Callable[[], int]) -> Callable[[], int]:
+def width(limits: Callable[[], int]) -> Width:
     """How many rows may be in flight, as the endpoints' limits are now."""
-    return lambda: max(FEWEST_IN_FLIGHT, int(limits() * SPARE) + 4)
+    return lambda big: max(FEWEST_IN_FLIGHT, int(limits() * (SPARE_OF_BIG if big else SPARE)) + 4)

@@ -4,6 +4,7 @@
 
     Journaled      is the reply on the disk already? else asks, and keeps the answer before it hands it on
     Gate           waits for a place, tries again, notices when an endpoint is gone
+    Budgeted       is there money left for it? only where a budget was given
     OpenAICompatible    one HTTP request
 """
 
@@ -28,6 +29,7 @@ from rollmill.models.providers import (
 from rollmill.models.types import Model, ModelError, Reply, Request, Usage
 
 if TYPE_CHECKING:
+    from rollmill.models.budget import Budget
     from rollmill.models.journal import Journal
 
 __all__ = [
@@ -73,9 +75,13 @@ class OpenedModel:
     async def complete(self, request: Request) -> Reply:
         """The reply. Raises ``ModelError``."""
         if self._own is None or self._places == self.gate.ceiling:
-            return await self._model.complete(request)
-        async with self._own:  # a model with fewer places than others of its endpoint
-            return await self._model.complete(request)
+            reply = await self._model.complete(request)
+        else:
+            async with self._own:  # a model with fewer places than others of its endpoint
+                reply = await self._model.complete(request)
+        if reply.from_journal:
+            self.gate.answered_before(request)
+        return reply
 
     async def close(self) -> None:
         """Closes the endpoint's connections when no other model uses them. The journal stays open."""
@@ -95,17 +101,21 @@ def open_model(
     *,
     on_wait: OnWait | None = None,
     patience: float = PATIENCE,
+    budget: Budget | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> OpenedModel:
     """The model, ready to ask; nothing is sent yet. To be called in the event loop that will use it.
 
     ``on_wait`` is told, once a second, about an endpoint that gives nothing; ``patience`` is how long that may last.
-    Raises ``ConfigError`` when the key's variable is not set.
+    ``budget`` is what this model may spend, together with all others that got the same one. Raises ``ConfigError``
+    when the key's variable is not set.
     """
     from rollmill.models.journal import Journaled
 
-    name, endpoint = _endpoint(config, provider, on_wait, patience, environ)
+    name, endpoint = _endpoint(config, provider, on_wait, patience, budget, environ)
     endpoint.users += 1
+    if config.skip_health_check:
+        endpoint.gate.leave_unchecked(config.model)
     model = Journaled(endpoint.gate, journal) if journal is not None else endpoint.gate
     return OpenedModel(model, endpoint.gate, config.inference_parameters.max_parallel_requests, name)
 
@@ -115,27 +125,31 @@ def _endpoint(
     provider: ModelProvider,
     on_wait: OnWait | None,
     patience: float,
+    budget: Budget | None,
     environ: Mapping[str, str] | None,
 ) -> tuple[str, _Endpoint]:
     ceiling = config.inference_parameters.max_parallel_requests
     opened = _opened.setdefault(asyncio.get_running_loop(), {})
     key = provider.key(environ)
-    name = _same([provider.endpoint, key or "", *map(repr, sorted((provider.extra_headers or {}).items()))])
+    name = _same(
+        [provider.endpoint, key or "", str(id(budget)), *map(repr, sorted((provider.extra_headers or {}).items()))]
+    )
     if name not in opened:
-        opened[name] = _Endpoint(_gate(provider, key, ceiling, on_wait, patience))
+        opened[name] = _Endpoint(Gate(_client(provider, key, budget), ceiling, on_wait=on_wait, patience=patience))
     else:
         opened[name].gate.make_room(ceiling)
     return name, opened[name]
 
 
 def _same(parts: Sequence[str]) -> str:
-    """A name for an endpoint as one account sees it, without the key in it."""
+    """A name for an endpoint as one account and budget see it, without the key in it."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _gate(provider: ModelProvider, key: str | None, ceiling: int | None, on_wait: OnWait | None, wait: float) -> Gate:
+def _client(provider: ModelProvider, key: str | None, budget: Budget | None) -> Model:
+    from rollmill.models.budget import Budgeted
     from rollmill.models.client import OpenAICompatible
 
     named = f"the key in ${provider.key_variable}" if provider.key_variable else None
     client = OpenAICompatible(provider.endpoint, key, provider.extra_headers, named)
-    return Gate(client, ceiling, on_wait=on_wait, patience=wait)
+    return client if budget is None else Budgeted(client, budget)

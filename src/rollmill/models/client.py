@@ -13,23 +13,24 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
 from yarl import URL
 
-from rollmill.models.refusals import refusal
-from rollmill.models.replies import excerpt, reply_of
-from rollmill.models.types import ModelError, Reply, Request
+from rollmill.models.offloop import BIG, off_loop
+from rollmill.models.refusals import refusal, why_unreachable
+from rollmill.models.replies import reply_of
+from rollmill.models.types import ModelError, Reply, Request, copied
 
 TIMEOUT = 600.0
 """Seconds for one attempt when the request says nothing."""
 LARGEST_REPLY = 16 << 20
-_BIG = 1 << 19
+_IN_PIECES = 1 << 19
 """Bodies of so many bytes are sent in pieces."""
-_OFF_THE_LOOP = 20_000
-"""Requests of so many characters are encoded in a thread."""
+_BEGINS_JSON = tuple('{["-0123456789')
 _NAMES_THE_FORMAT = re.compile(rb"response_format|json_schema|guided|grammar|structured.?output", re.IGNORECASE)
 
 
@@ -61,12 +62,12 @@ class OpenAICompatible:
         """The reply of one attempt. Raises ``ModelError``; one that is ``retryable`` may pass next time."""
         if request.schema is None:
             return await self._ask(request, request.messages, None)
-        asked = self._formats.wanted(request)
+        schema = self._formats.known(request.schema)
         try:
-            reply = await self._ask(request, *asked)
+            reply = await self._ask(request, *self._formats.wanted(request, schema))
         except _TakesNoFormat:
-            self._formats.refuse(request)
-            reply = await self._ask(request, *self._formats.wanted(request))
+            self._formats.refuse(request, schema)
+            reply = await self._ask(request, *self._formats.wanted(request, schema))
         else:
             self._formats.learn(request, reply)
         return reply
@@ -76,13 +77,15 @@ class OpenAICompatible:
             await self._session.close()
 
     async def _ask(
-        self, request: Request, messages: tuple[dict[str, Any], ...], response_format: dict[str, Any] | None
+        self, request: Request, messages: tuple[dict[str, Any], ...], response_format: msgspec.Raw | None
     ) -> Reply:
         body = {**request.params, "model": request.model, "messages": messages}
         if response_format is not None:
             body["response_format"] = response_format
-        encoded = await _encoded(body, request.size)
-        if request.size >= _OFF_THE_LOOP:
+        if request.size < BIG:
+            encoded = _json(body)
+        else:
+            encoded = await off_loop(_big_json, body)
             await self._turn()
         started = time.perf_counter()
         status, headers, answer = await self._posted(encoded, request.timeout or TIMEOUT)
@@ -114,10 +117,9 @@ class OpenAICompatible:
 
     async def _posted(self, body: bytes, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
         session = self._session or self._opened()
-        data: Any = body if len(body) < _BIG else io.BytesIO(body)
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(30.0, timeout))
+        data: Any = body if len(body) < _IN_PIECES else io.BytesIO(body)
         try:
-            async with session.post(self._url, data=data, timeout=limits, allow_redirects=False) as response:
+            async with session.post(self._url, data=data, timeout=_limits(timeout), allow_redirects=False) as response:
                 return response.status, response.headers, await _bounded(response)
         except TimeoutError:
             text = f"{self.endpoint} gave no answer within {timeout:g} s; raise timeout, or lower max_tokens"
@@ -137,25 +139,34 @@ class OpenAICompatible:
             text = f"the certificate of {self.endpoint} is not trusted ({type(error).__name__}); check the endpoint"
             return ModelError("certificate", text, fatal=True)
         if isinstance(error, aiohttp.ClientConnectorError):
-            why = excerpt(error.os_error.strerror or error.os_error, 100)
+            why = why_unreachable(error.os_error)
             text = f"{self.endpoint} cannot be reached ({why}); is the server running, and is the endpoint right?"
             return ModelError("connection", text, retryable=True)
         return ModelError("reset", f"{self.endpoint} broke off ({type(error).__name__})", retryable=True)
+
+
+@lru_cache(maxsize=16)
+def _limits(timeout: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=timeout, sock_connect=min(30.0, timeout))
 
 
 class _TakesNoFormat(Exception):
     """The server's 400 or 422 names ``response_format``."""
 
 
-async def _encoded(body: dict[str, Any], size: int) -> bytes:
-    return _json(body) if size < _OFF_THE_LOOP else await asyncio.to_thread(_json, body)
-
-
 def _json(body: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(body)
     except UnicodeEncodeError:  # a lone surrogate, which no strict server takes
-        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        plain = {
+            name: json.loads(bytes(each)) if isinstance(each, msgspec.Raw) else each for name, each in body.items()
+        }
+        return json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _big_json(body: dict[str, Any]) -> bytes:
+    """The body in no more memory than it takes: the encoder's own bytes have room to grow."""
+    return b"".join((_json({**body, "messages": copied(body["messages"])}), b""))
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
@@ -172,6 +183,13 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
+class _Schema(NamedTuple):
+    """A schema as text, and as the ``response_format`` that asks for it, both made once."""
+
+    text: str
+    response_format: msgspec.Raw
+
+
 class _Formats:
     """What is known of each model's way with ``response_format``."""
 
@@ -179,25 +197,32 @@ class _Formats:
         self._taken: set[str] = set()
         self._refused: set[tuple[str, str | None]] = set()
         self._ignored: set[str] = set()
+        self._schemas: dict[str, _Schema] = {}
 
-    def wanted(self, request: Request) -> tuple[tuple[dict[str, Any], ...], dict[str, Any] | None]:
+    def known(self, schema: dict[str, Any] | None) -> _Schema:
+        """The schema made ready; those of a run are few, and asked for in every call."""
+        text = _digest(schema or {})
+        if text not in self._schemas:
+            self._schemas[text] = _Schema(text, msgspec.Raw(msgspec.json.encode(response_format(schema or {}))))
+        return self._schemas[text]
+
+    def wanted(self, request: Request, schema: _Schema) -> tuple[tuple[dict[str, Any], ...], msgspec.Raw | None]:
         """The messages to send, and the ``response_format`` when the server takes it."""
-        schema = request.schema or {}
-        if {(request.model, None), (request.model, _digest(schema))} & self._refused:
-            return told_the_schema(request.messages, schema), None
-        messages = told_the_schema(request.messages, schema) if request.model in self._ignored else request.messages
-        return messages, response_format(schema)
+        if self._refused and {(request.model, None), (request.model, schema.text)} & self._refused:
+            return told_the_schema(request.messages, schema.text), None
+        if request.model in self._ignored:
+            return told_the_schema(request.messages, schema.text), schema.response_format
+        return request.messages, schema.response_format
 
-    def refuse(self, request: Request) -> None:
+    def refuse(self, request: Request, schema: _Schema) -> None:
         """A model that took other schemas refuses this one only."""
-        one = _digest(request.schema or {}) if request.model in self._taken else None
-        self._refused.add((request.model, one))
+        self._refused.add((request.model, schema.text if request.model in self._taken else None))
 
     def learn(self, request: Request, reply: Reply) -> None:
         """A server that takes the field and answers in prose ignores it: the schema goes into the prompt as well."""
         if reply.finish_reason != "stop":
             return
-        if reply.text.lstrip()[:1] in tuple('{["-0123456789'):
+        if reply.text.lstrip()[:1] in _BEGINS_JSON:
             self._taken.add(request.model)
         else:
             self._ignored.add(request.model)
@@ -227,9 +252,9 @@ def _allows_strict(schema: Any) -> bool:
     return all(map(_allows_strict, schema.values()))
 
 
-def told_the_schema(messages: tuple[dict[str, Any], ...], schema: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+def told_the_schema(messages: tuple[dict[str, Any], ...], schema: str) -> tuple[dict[str, Any], ...]:
     """The messages, the last of them asking for JSON of this schema."""
-    asked = f"\n\nAnswer with one JSON value that fits this JSON schema, and with nothing else:\n{_digest(schema)}"
+    asked = f"\n\nAnswer with one JSON value that fits this JSON schema, and with nothing else:\n{schema}"
     *earlier, last = messages
     content = last.get("content") or ""
     told = [*content, {"type": "text", "text": asked}] if isinstance(content, list) else f"{content}{asked}"

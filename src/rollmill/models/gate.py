@@ -3,7 +3,7 @@
 A refused request (429, 503) keeps its place for about a round trip, so that an endpoint which refuses is not asked
 faster than one which answers. It never gives up by count. Other failures that may pass are tried a few times, with
 full jitter. An endpoint that fails for all is asked by one request at a time while ``on_wait`` counts down; then the
-run stops, with everything that was answered in the journal.
+run stops, with everything that was answered in the journal. ``give_back`` ends all waiting: what is in flight goes on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from msgspec import Struct
@@ -40,6 +40,8 @@ class Waiting(Struct, frozen=True):
 
 
 OnWait = Callable[[Waiting], None]
+_Sleepers = dict[asyncio.Future[None], float]
+"""Who pauses, and until when."""
 
 
 class Gate:
@@ -77,9 +79,9 @@ class Gate:
         self._round_trip = 0.0
         self._closed_until = self._no_end_before = 0.0
         self._down: ModelError | None = None
-        self._naps: set[asyncio.Future[None]] = set()
+        self._naps: _Sleepers = {}
         """Pauses in a place; they end when the limit falls, for the place is gone."""
-        self._sleeps: set[asyncio.Future[None]] = set()
+        self._sleeps: _Sleepers = {}
         self._countdown: asyncio.Task[None] | None = None
 
     @property
@@ -106,6 +108,24 @@ class Gate:
     def successes(self) -> int:
         return self._health.successes
 
+    @property
+    def next_try(self) -> float | None:
+        """Seconds until something is sent, when all that is asked for waits for its time; else None."""
+        ends = [*self._naps.values(), *self._sleeps.values(), *[self._closed_until] * bool(self._queue)]
+        return max(0.0, min(ends) - time.monotonic()) if ends and not self.in_flight else None
+
+    def give_back(self) -> None:
+        """Nothing more is sent: whoever waits, and whoever comes, gets a fatal ``ModelError``."""
+        self._stop(ModelError("stopped", "the run was stopped", fatal=True))
+
+    def leave_unchecked(self, model: str) -> None:
+        """The first calls of this model may all fail."""
+        self._health.unchecked.add(model)
+
+    def answered_before(self, request: Request) -> None:
+        """Such a request had a reply in an earlier run."""
+        self._health.answered(request)
+
     def make_room(self, ceiling: int | None) -> None:
         """Another model of this endpoint may have so many requests in flight; None: as many as go."""
         self._adaptive.make_room(ceiling)
@@ -117,7 +137,7 @@ class Gate:
         window = await self._enter(again=False)
         while True:
             try:
-                reply, error = await self._try(request, window), None
+                reply, error = await self._try(request, number, window), None
             except ModelError as caught:
                 error = caught
             except BaseException:
@@ -125,7 +145,7 @@ class Gate:
                 raise
             if error is None:
                 return reply
-            failures = self._judge(error, number, failures, window)
+            failures = self._judge(error, request, number, failures, window)
             await self._pause(error, failures)
             window = await self._enter(again=True)
             self.retries += 1
@@ -135,44 +155,45 @@ class Gate:
             self._countdown.cancel()
         await self.model.close()
 
-    async def _try(self, request: Request, window: int) -> Reply:
+    async def _try(self, request: Request, number: int, window: int) -> Reply:
         self.calls += 1
         started = time.monotonic()
         reply = await self.model.complete(request)
         took = time.monotonic() - started
         self._round_trip = took if not self._round_trip else 0.9 * self._round_trip + 0.1 * took
-        self._alive()
+        self._alive(number, request)
         wanted = bool(self._queue) or self._in_use >= self.limit
         if self._adaptive.succeeded(window, self.in_flight, wanted):
             self._rouse(self._naps)
         self._leave()
         return reply
 
-    def _alive(self) -> None:
-        self._health.succeeded()
+    def _alive(self, number: int, request: Request) -> None:
+        self._health.succeeded(number, request)
         self._refused_in_row = 0
+        self._end_countdown(ModelError("alive", f"{self.endpoint} answers again"))
+        self._down = None
+
+    def _end_countdown(self, reason: ModelError) -> None:
         if self._countdown is not None:
             self._countdown.cancel()
             self._countdown = None
-            self._tell(0.0, ModelError("alive", f"{self.endpoint} answers again"))
-        self._down = None
+            self._tell(0.0, reason)
 
-    def _judge(self, error: ModelError, number: int, failures: int, window: int) -> int:
+    def _judge(self, error: ModelError, request: Request, number: int, failures: int, window: int) -> int:
         """How often the request itself failed by now. Raises, its place given back, where it ends."""
         self.problems[error.kind] += 1
-        self._health.failed(number, error, time.monotonic())
+        self._health.failed(number, error, request, time.monotonic())
         if error.kind in ("throttled", "timeout"):
             self._refused(error, window)
-        self._watch(error)
-        ends = error.fatal or self._health.wrong_from_the_start(error)
-        if ends:
-            self._stop(error)
-        elif error.kind != "throttled" and not self._down:
+        self._watch(error, request)
+        if error.kind != "throttled" and not self._down:
             failures += 2 if error.kind == "timeout" else 1  # they are the dear ones
-            ends = not error.retryable or failures >= self._attempts
-            if ends and error.retryable and self._health.nothing_else_happened():
-                self._stop(error)
-        if ends or not error.retryable:
+        stops = error.fatal or self._health.wrong_from_the_start(error, request)
+        ends = stops or not error.retryable or failures >= self._attempts
+        if stops or (ends and self._health.ended(number, error, request)):
+            self._stop(error)
+        if ends:
             self._leave()
             raise self._fatal() if self.fatal is not None else error
         return failures
@@ -188,15 +209,19 @@ class Gate:
             self._closed_until = max(self._closed_until, time.monotonic() + error.retry_after)
             asyncio.get_running_loop().call_later(error.retry_after, self._wake)
 
-    def _watch(self, error: ModelError) -> None:
+    def _watch(self, error: ModelError, request: Request) -> None:
         """Begins the countdown when the endpoint gives nothing to anybody."""
         now = time.monotonic()
-        if self._health.successes and self._health.is_down(error, self._adaptive.now):
+        if self._health.is_down(error, request, self._adaptive.now):
             self._down = error
         if error.retry_after:
             self._no_end_before = max(self._no_end_before, now + error.retry_after + _LONGEST_PAUSE)
         quiet = now - (self._health.quiet_since or now)
-        if self._countdown is None and (self._down or quiet >= min(_SHOWN_AFTER, self._patience)):
+        if (
+            self._countdown is None
+            and self.fatal is None
+            and (self._down or quiet >= min(_SHOWN_AFTER, self._patience))
+        ):
             self._countdown = asyncio.create_task(self._count_down(error))
 
     async def _count_down(self, error: ModelError) -> None:
@@ -205,7 +230,8 @@ class Gate:
             self._tell(left, error)
             await asyncio.sleep(min(1.0, left))
         self._countdown = None
-        text = f"{self.endpoint} gave no reply for {self._patience:.0f} s; the last error: {error.text}. "
+        self._tell(0.0, error)
+        text = f"{self.endpoint} gave no reply for {self._patience:.0f} s ({error.text}). "
         self._stop(ModelError("endpoint_down", text + "Run again to go on: every reply so far is kept", fatal=True))
 
     def _tell(self, seconds_left: float, error: ModelError) -> None:
@@ -216,6 +242,7 @@ class Gate:
         """Nothing more is asked: whoever waits gets the message, and so does whoever comes."""
         if self.fatal is None:
             self.fatal = ModelError(error.kind, error.text, fatal=True, status=error.status)
+        self._end_countdown(self.fatal)
         self._rouse(self._naps | self._sleeps)
         while self._queue:
             if not (future := self._queue.popleft()).done():
@@ -251,21 +278,21 @@ class Gate:
         since = self._health.quiet_since or time.monotonic()
         return int(time.monotonic() - since).bit_length()
 
-    async def _sleep(self, seconds: float, among: set[asyncio.Future[None]]) -> None:
+    async def _sleep(self, seconds: float, among: _Sleepers) -> None:
         if seconds > 0 and self.fatal is None:
             loop = asyncio.get_running_loop()
             future = loop.create_future()
-            among.add(future)
-            timer = loop.call_later(seconds, self._rouse, {future})
+            among[future] = time.monotonic() + seconds
+            timer = loop.call_later(seconds, self._rouse, [future])
             try:
                 await future
             finally:
                 timer.cancel()
-                among.discard(future)
+                among.pop(future, None)
         if self.fatal is not None:
             raise self._fatal()
 
-    def _rouse(self, sleepers: set[asyncio.Future[None]]) -> None:
+    def _rouse(self, sleepers: Iterable[asyncio.Future[None]]) -> None:
         for future in sleepers:
             if not future.done():
                 future.set_result(None)

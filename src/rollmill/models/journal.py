@@ -26,6 +26,7 @@ import msgspec
 
 from rollmill.errors import RollmillError
 from rollmill.models.known import KnownKeys
+from rollmill.models.offloop import BIG, off_loop
 from rollmill.models.recovery import Recovered, connected, opened
 from rollmill.models.types import Model, ModelError, Reply, Request
 
@@ -95,7 +96,7 @@ class Journal:
         done = asyncio.get_running_loop().create_future()
         kept = msgspec.json.encode(reply)
         self._queue.put(_Written(bytes.fromhex(key), kept, column, model, time.time(), done))
-        await asyncio.shield(done)
+        await done
 
     async def close(self) -> None:
         """Writes what is still to be written, and closes the file."""
@@ -211,6 +212,11 @@ def _explained(path: Path, error: sqlite3.Error) -> str:
         return f"the journal {path} is damaged ({error}): run again, and what is intact is taken over"
     if code.startswith("SQLITE_BUSY"):
         return f"the journal {path} is in use by another process: wait for that run to end"
+    if code.startswith("SQLITE_IOERR"):
+        return (
+            f"the journal {path} cannot be written ({error}): is the disk full, or is there a limit on the size of "
+            "files? Every reply in it is kept"
+        )
     return f"the journal {path} cannot be written ({error}); what is in it is kept"
 
 
@@ -257,7 +263,7 @@ class Journaled:
 
 async def _key(request: Request) -> str:
     """A big request is hashed off the event loop: many of them at once would hold it up."""
-    return request.key() if request.size < 20_000 else await asyncio.to_thread(request.key)
+    return request.key() if request.size < BIG else await off_loop(request.key)
 
 
 def _again(reply: Reply) -> Reply:

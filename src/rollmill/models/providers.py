@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,6 +31,7 @@ from pydantic import (
 )
 
 from rollmill.errors import ConfigError
+from rollmill.refused import DISTRIBUTIONS
 
 _VARIABLE = re.compile(r"[A-Z]+[0-9]{0,2}(_[A-Z]*[0-9]{0,2})+")
 """How variables of keys are named. Keys have more digits, so an unset variable is told from a literal key."""
@@ -41,6 +43,15 @@ class _Config(BaseModel):
     """Unknown fields are refused; a message about a wrong value never repeats it, for it may be a key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, protected_namespaces=())
+
+
+def _without_our_fields(extra_body: dict[str, Any] | None) -> dict[str, Any] | None:
+    if taken := sorted(_OWN_FIELDS & set(extra_body or ())):
+        raise ConfigError(f"extra_body may not set {', '.join(taken)}: Rollmill sends its own; take it out")
+    return extra_body
+
+
+ExtraBody = Annotated[dict[str, Any] | None, AfterValidator(_without_our_fields)]
 
 
 class ChatCompletionInferenceParams(_Config):
@@ -56,14 +67,14 @@ class ChatCompletionInferenceParams(_Config):
         ge=1,
         description="Requests in flight at most. Not given: starts at 8 and grows while nothing is refused.",
     )
-    extra_body: dict[str, Any] | None = Field(default=None, description="Sent as it is, beside the other parameters.")
+    extra_body: ExtraBody = Field(default=None, description="Sent as it is, beside the other parameters.")
 
-    @field_validator("extra_body")
+    @field_validator("temperature", "top_p", mode="before")
     @classmethod
-    def _leave_our_fields_alone(cls, extra_body: dict[str, Any] | None) -> dict[str, Any] | None:
-        if taken := sorted(_OWN_FIELDS & set(extra_body or ())):
-            raise ConfigError(f"extra_body may not set {', '.join(taken)}: Rollmill sends its own; take it out")
-        return extra_body
+    def _draw_nothing(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            raise ConfigError(f"no distributions: {DISTRIBUTIONS}")
+        return value
 
     def sent(self) -> dict[str, Any]:
         """The parameters of the request's body: those that were given, and ``extra_body``."""
@@ -78,7 +89,9 @@ class ModelConfig(_Config):
     model: str = Field(min_length=1, description="The name that the server knows it by.")
     provider: str | None = Field(default=None, description="The provider's name.")
     inference_parameters: ChatCompletionInferenceParams = ChatCompletionInferenceParams()
-    skip_health_check: bool = Field(default=False, description="Whether the endpoint is not tried before the run.")
+    skip_health_check: bool = Field(
+        default=False, description="Whether a run goes on though all of the model's first calls fail."
+    )
 
 
 def _key_text(value: Any) -> Any:
@@ -105,7 +118,7 @@ class ModelProvider(_Config):
     api_key: Key = Field(
         default=None, description="The name of an environment variable, or the key; a literal key is never written out."
     )
-    extra_body: dict[str, Any] | None = Field(default=None, description="Sent with every request to this provider.")
+    extra_body: ExtraBody = Field(default=None, description="Sent with every request to this provider.")
     extra_headers: dict[str, str] | None = Field(default=None, repr=False, description="Sent with every request.")
 
     @field_validator("endpoint")

@@ -41,8 +41,9 @@ class Recovered(Struct, frozen=True):
 
     @property
     def text(self) -> str:
+        *_, reason = self.reason.splitlines() or [""]  # before it stands in which database
         return (
-            f"the journal was damaged ({self.reason}): {self.replies} replies were taken over into a new one; "
+            f"the journal was damaged ({reason}): {self.replies} replies were taken over into a new one; "
             f"the damaged file is {self.aside}"
         )
 

@@ -6,6 +6,8 @@ run: no other request would fare better.
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -42,7 +44,7 @@ def _final(status: int, said: str, headers: Mapping[str, str], endpoint: str, mo
         text = f"{endpoint} redirects to {place}; keys are not carried along, so give the endpoint that answers"
         return ModelError("redirect", text, fatal=True, status=status)
     if status == 401:
-        return ModelError("unauthorized", f"{endpoint} refuses {key} (401): give a valid one", fatal=True, status=401)
+        return ModelError("unauthorized", f"{endpoint} refuses {key} (401): {_fix(key)}", fatal=True, status=401)
     if status == 402:
         text = f"the account at {endpoint} has no credit left: {said}. Top it up and run again; replies are kept"
         return ModelError("no_credit", text, fatal=True, status=402)
@@ -55,6 +57,21 @@ def _final(status: int, said: str, headers: Mapping[str, str], endpoint: str, mo
     return ModelError("bad_request", f"{endpoint} refuses the request ({status}): {said}", status=status)
 
 
+def _fix(key: str) -> str:
+    if "$" in key:
+        return "set that variable to a valid one"
+    return (
+        "give a valid one by the name of its environment variable: with --api-key-variable, or as api_key of the "
+        "ModelProvider or in providers.yaml"
+    )
+
+
+def why_unreachable(error: OSError) -> str:
+    """What the system says of a connection that was not made: ``Connection refused``."""
+    number = re.search(r"\[Errno (\d+)\]", str(error))  # several addresses were tried: each has its own
+    return os.strerror(int(number.group(1))) if number else excerpt(error.strerror or error, 100)
+
+
 def _said(body: bytes) -> str:
     try:
         return told(msgspec.json.decode(body))
@@ -63,14 +80,15 @@ def _said(body: bytes) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds to wait: ``Retry-After`` as a number or an HTTP date. None when it is missing or makes no sense."""
+    """Seconds to wait: ``Retry-After`` as a number or an HTTP date, an hour at most. None when it is missing or makes
+    no sense."""
     text = headers.get("Retry-After", "").strip()
     if not text:
         return None
     seconds = _number(text)
     if seconds is None:
         seconds = _until(text, time.time() if now is None else now)
-    if seconds is None or not seconds >= 0:
+    if seconds is None or not 0 <= seconds < float("inf"):
         return None
     return min(seconds, LONGEST_WAIT)
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
+
+from rollmill.models.offloop import BIG
 
 
 class Usage(Struct, gc=False):
@@ -50,7 +53,7 @@ class Request(Struct, frozen=True):
         parts = (
             self.endpoint,
             self.model,
-            self.messages,
+            copied(self.messages) if self.size >= BIG else self.messages,
             self.params,
             self.schema,
             self.row_key,
@@ -63,6 +66,15 @@ class Request(Struct, frozen=True):
     def size(self) -> int:
         """About how many characters the messages have; big requests are hashed and encoded off the event loop."""
         return sum(len(content) for each in self.messages if isinstance(content := each.get("content"), str))
+
+
+def copied(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with copies of their texts, to be encoded and dropped. Encoding a text that is not ASCII leaves the
+    bytes with it for as long as it lives, and the texts of a call live until it is answered."""
+    return [
+        {**each, "content": "".join((content, ""))} if isinstance(content := each.get("content"), str) else each
+        for each in messages
+    ]
 
 
 def _canonical(value: Any) -> bytes:

@@ -198,10 +198,13 @@ def provider_name(endpoint: str | None, provider: str | None) -> str:
 
 def model_providers(endpoint: str | None, api_key: str | None = None) -> list[ModelProvider]:
     """The provider of an endpoint, for ``DataDesigner(model_providers=…)``; none without one. ``api_key`` is the name
-    of an environment variable, or the key."""
+    of an environment variable, or the key. Raises ``ConfigError``."""
     if not endpoint or provider_name(endpoint, None) != ENDPOINT:
         return []
-    return [ModelProvider(name=ENDPOINT, endpoint=endpoint, api_key=api_key)]
+    try:
+        return [ModelProvider(name=ENDPOINT, endpoint=endpoint, api_key=api_key)]
+    except ValidationError as error:
+        raise _in_words(error) from None
 
 
 def _source(format: str, trace_dir: str | None) -> AgentRolloutSeedSource:
@@ -209,8 +212,13 @@ def _source(format: str, trace_dir: str | None) -> AgentRolloutSeedSource:
     try:
         return AgentRolloutSeedSource.model_validate({"format": format, "path": trace_dir})
     except ValidationError as error:
-        words = [str(each.get("ctx", {}).get("error", each["msg"])) for each in error.errors(include_url=False)]
-        raise ConfigError("; ".join(words)) from None
+        raise _in_words(error) from None
+
+
+def _in_words(error: ValidationError) -> ConfigError:
+    """Our own words, without pydantic's around them."""
+    words = [str(each.get("ctx", {}).get("error", each["msg"])) for each in error.errors(include_url=False)]
+    return ConfigError("; ".join(words))
 
 
 def _partition(index: int | None, count: int | None) -> PartitionBlock | None:
