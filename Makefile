@@ -9,6 +9,7 @@ SERVER := $(VENV)/ready-server
 BENCH_READY := $(VENV)/ready-bench
 DEMO := demo
 BENCH_FLAGS ?=
+GENERATE_FLAGS ?=
 TORCH := 2.13.0
 HARBOR := harbor==0.25.0
 
@@ -41,9 +42,10 @@ check-all: $(READY) ## format, lint and types
 golden: $(READY) ## where the code disagrees with the golden folders (ACCEPT=1 takes what the code says)
 	ACCEPT=$(ACCEPT) $(BIN)/python -m tests.golden
 
-bench: $(BENCH_READY) ## measure against the reference and the floor (BENCH_FLAGS=--full for 1 GB)
+bench: $(BENCH_READY) ## measure against the reference and the floor (BENCH_FLAGS=--full for 1 GB, GENERATE_FLAGS=--quick for a short look)
 	$(BIN)/python benchmarks/run.py $(BENCH_FLAGS)
 	$(BIN)/python benchmarks/redaction.py
+	$(BIN)/python -m benchmarks.generate $(GENERATE_FLAGS)
 
 constraints: ## pin the newest versions that Python 3.11 can have (run it with a python3.11)
 	rm -rf build/pin && python3.11 -m venv build/pin

@@ -1,124 +1,364 @@
-"""How fast requests pass through gate, client and journal, against a scripted server in a process of its own.
+"""Generating beside the reference: ``DataDesigner.create`` of both over the same rows and prompts, in turns.
 
-    python -m benchmarks.generate                          # everything, about four minutes
-    python -m benchmarks.generate --only zero,latency      # zero · latency · faults · slots
+    python -m benchmarks.generate [--reference PYTHON] [--only zero latency …] [--rounds 3] [--quick]
 
-Ideal is calls × latency ÷ concurrency; every run has its own journal on the disk of the temporary folder.
+Text, structured, judge and expression columns, so three calls a row, one after the other; Rollmill's journal is on.
+Each run is a process of its own with a data set of its own, against a model server in a third process. Ideal is
+calls × latency ÷ concurrency; what ``create`` needs before the first request and after the last reply is told beside.
+Targets are in brackets. With two cores the server and who asks it have one each, and the journal's thread shares them.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import resource
+import os
+import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-from rollmill.models import ModelConfig, ModelProvider, OpenedModel, Request, open_model
-from rollmill.models.journal import Journal
+from benchmarks import words
 
-REFERENCE_RATE = {8: 282, 64: 223, 256: 198}
-"""Requests per second of the reference at zero latency on this kind of machine, by concurrency."""
+HERE = Path(__file__).parent
+Figures = dict[str, Any]
+CALLS_A_ROW = 3
+SMALL, BIG = 1_000, 200_000
+"""Characters of a row's text."""
+KILLS = 20
+
+
+@dataclass
+class Bench:
+    """The settings of a run."""
+
+    rounds: int
+    reference: Path | None
+    folder: Path
+    quick: bool
+    results: dict[str, Any] = field(default_factory=dict)
+
+    def rows_file(self, number: int, size: int = SMALL, plain: bool = True) -> Path:
+        """A Parquet file of rows with a number and a text each; ``plain`` is ASCII alone, as Python keeps a text in one
+        byte for each letter, or in four where it holds one emoji."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.folder / f"rows-{number}-{size}-{plain}.parquet"
+        if not path.exists():
+            pool, draw = words.pool(), random.Random(1)
+            pool = pool.encode("ascii", "ignore").decode() if plain else pool
+            texts = [pool[at : at + size] for at in (draw.randrange(len(pool) - size) for _ in range(number))]
+            pq.write_table(pa.table({"rid": range(number), "trace": texts}), path, row_group_size=100)
+        return path
+
+    def say(self, what: str, value: float, unit: str, target: str = "", note: str = "") -> None:
+        """Print one figure and keep it."""
+        self.results[what] = {"value": value, "unit": unit, "target": target}
+        shown = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        print(f"  {what:62} {shown:>9} {unit:11} {f'[{target}]' if target else '':10} {note}", flush=True)
+
+
+# One run: a server, a side, and what both say
+
+
+class Server:
+    """A model server in a process of its own, and what it has counted."""
+
+    def __init__(self, options: dict[str, object]) -> None:
+        given = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        command = [sys.executable, str(HERE / "generate_server.py"), *given]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.endpoint = self._line()
+
+    def counts(self) -> Figures:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return dict(json.loads(self._line()))
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 @contextmanager
-def server(**options: object) -> Iterator[str]:
-    """The endpoint of a test server in another process."""
-    given = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.models.fast_server", *given],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stdin is not None
+def server(**options: object) -> Iterator[Server]:
+    running = Server(options)
     try:
-        yield process.stdout.readline().strip()
-        process.stdin.write("\n")
-        process.stdin.flush()
-        print("      server:", process.stdout.readline().strip())
+        yield running
     finally:
-        process.kill()
-        process.wait()
+        running.stop()
 
 
-async def _ask(model: OpenedModel, endpoint: str, numbers: Iterator[int], size: int) -> None:
-    for number in numbers:
-        message = {"role": "user", "content": f"row {number} " + "x" * size}
-        await model.complete(Request(endpoint, "toy", (message,), {"temperature": 0.5}, row_key=str(number)))
+def begun(bench: Bench, side: str, running: Server, into: str, rows: Path, number: int, **more: object) -> Any:
+    """The process of a side, just started."""
+    given = {"endpoint": running.endpoint, "rows": str(rows), "number": number, "into": into, **more}
+    python = str(bench.reference) if side == "reference" else sys.executable
+    command = [python, str(HERE / "side_generate.py"), side, json.dumps(given)]
+    with Path(into, "errors.txt").open("ab") as errors:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=into)
 
 
-async def run(endpoint: str, calls: int, concurrency: int, workers: int, size: int, warm: int) -> float:
-    """Seconds for ``calls`` calls after ``warm`` others, of ``workers`` tasks behind a limit of ``concurrency``."""
-    parameters = {"max_parallel_requests": concurrency}
-    config = ModelConfig.model_validate({"alias": "toy", "model": "toy", "inference_parameters": parameters})
-    with tempfile.TemporaryDirectory() as folder:
-        async with Journal(Path(folder) / "replies.sqlite") as journal:
-            model = open_model(config, ModelProvider(name="bench", endpoint=endpoint), journal)
-            await _all(model, endpoint, iter(range(-warm, 0)), workers, size)
-            started = time.perf_counter()
-            await _all(model, endpoint, iter(range(calls)), workers, size)
-            seconds = time.perf_counter() - started
-            assert len(journal) == calls + warm
-            await model.close()
-    return seconds
+@dataclass
+class Run:
+    """How a side is run: behind a limit of ``concurrency``, over as many rows as make ``calls``, for so many seconds
+    at most; ``options`` are the server's."""
+
+    concurrency: int
+    calls: int
+    options: dict[str, object] = field(default_factory=dict)
+    size: int = SMALL
+    plain: bool = True
+    cut_off: float | None = None
+    more: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        return -(-self.calls // CALLS_A_ROW)
 
 
-async def _all(model: OpenedModel, endpoint: str, numbers: Iterator[int], workers: int, size: int) -> None:
-    await asyncio.gather(*(_ask(model, endpoint, numbers, size) for _ in range(workers)))
+def measured(bench: Bench, side: str, run: Run) -> Figures:
+    """What the side and the server say of a run. Every row is there and whole, unless it was cut off."""
+    rows = bench.rows_file(run.number, run.size, run.plain)
+    with server(full=run.concurrency, **run.options) as running, tempfile.TemporaryDirectory(dir=bench.folder) as into:
+        more = {"concurrency": run.concurrency, **run.more}
+        process = begun(bench, side, running, into, rows, run.number, **more)
+        try:
+            said, _ = process.communicate(timeout=run.cut_off)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return _phase(running.counts()) | {"cut_off": True}
+        if process.returncode:
+            raise SystemExit(f"{side} failed:\n{Path(into, 'errors.txt').read_text()[-3000:]}")
+        figures = json.loads(said.splitlines()[-1]) | _phase(running.counts())
+    assert figures["distinct_rows"] == figures["whole_rows"] == run.number, f"{side}: rows are missing: {figures}"
+    return figures | {"cut_off": False, "each": 1000 * figures["cpu"] / figures["answered"]}
 
 
-def timed(endpoint: str, calls: int, concurrency: int, workers: int = 0, size: int = 200, warm: int = 0) -> float:
-    return asyncio.run(run(endpoint, calls, concurrency, workers or concurrency + 128, size, warm))
+def _phase(counts: Figures) -> Figures:
+    """The server's counts, with the rate from the first request to the last reply."""
+    took = max(counts["last"] - counts["first"], 1e-9)
+    answered = max(counts["answered"], 1)
+    return counts | {
+        "phase": took,
+        "rate": counts["answered"] / took,
+        "server_each": 1000 * counts["server_cpu"] / answered,
+    }
 
 
-def zero() -> None:
+def in_turns(bench: Bench, sides: dict[str, Run], rounds: int | None = None) -> dict[str, list[Figures]]:
+    """What each side measured, the sides taking turns; without a reference, Rollmill alone."""
+    found: dict[str, list[Figures]] = {name: [] for name in sides if name != "reference" or bench.reference}
+    for _ in range(rounds or bench.rounds):
+        for name, runs in found.items():
+            runs.append(measured(bench, name.partition(" ")[0], sides[name]))
+    return found
+
+
+def middle(runs: list[Figures], name: str) -> float:
+    return median(figures[name] for figures in runs)
+
+
+# The measurements
+
+
+def measure_zero(bench: Bench) -> None:
+    """Requests a second where the server answers at once."""
+    heading("zero latency: requests a second from the first request to the last reply")
+    shorter = 4 if bench.quick else 1
     for concurrency in (8, 64, 256):
-        with server() as endpoint:
-            used = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-            seconds = timed(endpoint, 10_000, concurrency, warm=500)
-            used = resource.getrusage(resource.RUSAGE_SELF).ru_utime - used
-            rate = 10_000 / seconds
-            print(
-                f"zero latency, {concurrency} in flight: {rate:.0f} requests/s, {used / 10.5:.2f} ms of user CPU each, "
-                f"{rate / REFERENCE_RATE[concurrency]:.1f} × the reference (target 10)"
-            )
+        ours, theirs = Run(concurrency, 12_000 // shorter), Run(concurrency, 1_800 // shorter)
+        found = in_turns(bench, {"rollmill": ours, "reference": theirs})
+        for side, runs in found.items():
+            note = f"{middle(runs, 'each'):.2f} ms of CPU a call, the server {middle(runs, 'server_each'):.2f}"
+            bench.say(f"{concurrency} in flight: {side}", middle(runs, "rate"), "requests/s", note=note)
+        if "reference" in found:
+            ratio = middle(found["rollmill"], "rate") / middle(found["reference"], "rate")
+            by_cpu = middle(found["reference"], "each") / middle(found["rollmill"], "each")
+            note = f"{by_cpu:.1f} x by CPU time"
+            bench.say(f"{concurrency} in flight: against the reference", ratio, "x", "≥ 10", note)
 
 
-def latency() -> None:
-    for concurrency in (8, 64, 256):
-        with server(latency=0.2) as endpoint:
-            calls = 70 * concurrency
-            seconds = timed(endpoint, calls, concurrency)
-            print(f"200 ms, {concurrency} in flight: {calls * 0.2 / concurrency / seconds:.3f} of ideal (target 0.95)")
+def measure_latency(bench: Bench) -> None:
+    """The share of ideal, for calls that take a while."""
+    heading("share of ideal, from the first request to the last reply")
+    for latency, rounds in ((0.2, bench.rounds), (1.0, 1)):
+        for concurrency in (8, 64, 256):
+            calls = 20 if bench.quick else 70
+            options: dict[str, object] = {"latency": latency}
+            # 30 for the reference, which would take ten minutes else; its ends are 3 % of that, in place of 1.5.
+            sides = {
+                "rollmill": Run(concurrency, calls * concurrency, options),
+                "reference": Run(concurrency, min(30, calls) * concurrency, options),
+            }
+            for side, runs in in_turns(bench, sides, rounds).items():
+                share = middle(runs, "rate") * latency / concurrency
+                target = "≥ 0.95" if side == "rollmill" else ""
+                label = f"{latency * 1000:,.0f} ms, {concurrency} in flight: {side}"
+                bench.say(label, share, "of ideal", target, _ends(runs, latency / concurrency))
 
 
-def faults() -> None:
-    rates = {}
-    for name, options in (("clean", {}), ("faults", {"faults": json.dumps({429: 0.05, 500: 0.02})})):
-        with server(latency=0.2, **options) as endpoint:
-            rates[name] = 4480 / timed(endpoint, 4480, 64)
-    share = rates["faults"] / rates["clean"]
-    print(f"5 % 429 and 2 % 500: {share:.3f} of the clean {rates['clean']:.0f}/s (target 0.8)")
+def _ends(runs: list[Figures], ideal_each: float) -> str:
+    """What lies before the first request and until all places are taken, and after the last reply; and the share with
+    all of that, imports included."""
+    before = median(each["first"] - each["started"] for each in runs)
+    full = median(max(each["full_at"] - each["first"], 0) if each["full_at"] else -1 for each in runs)
+    after = median(each["ended"] - each["last"] for each in runs)
+    filled = f"{full:.2f} s until all places are taken" if full >= 0 else "never all places taken"
+    whole = median(each["answered"] * ideal_each / each["seconds"] for each in runs)
+    return (
+        f"first request after {before:.2f} s, {filled}, ends {after:.2f} s after the last reply; with that {whole:.3f}"
+    )
 
 
-def slots() -> None:
-    with server(latency=0.2, slots=32) as endpoint:
-        seconds = timed(endpoint, 4480, 64)
-        print(f"32 slots behind a limit of 64: {4480 * 0.2 / 32 / seconds:.3f} of what 32 allow (target 0.9)")
+def measure_faults(bench: Bench) -> None:
+    """Random refusals and failures, against the same without."""
+    heading("5 % 429 and 2 % 500 at random, 200 ms, 64 in flight")
+    calls = 20 * 64 if bench.quick else 70 * 64
+    cut_off = 20.0 if bench.quick else 60.0
+    faults: dict[str, object] = {"latency": 0.2, "faults": json.dumps({429: 0.05, 500: 0.02})}
+    for side, number in (("rollmill", calls), ("reference", min(calls, 1800))):
+        sides = {
+            f"{side} clean": Run(64, number, {"latency": 0.2}),
+            f"{side} faults": Run(64, number, faults, cut_off=cut_off if side == "reference" else None),
+        }
+        if side == "reference" and not bench.reference:
+            continue
+        found = in_turns(bench, sides, 1 if side == "reference" else None)
+        rates = {name: middle(runs, "rate") for name, runs in found.items()}
+        share = rates[f"{side} faults"] / rates[f"{side} clean"]
+        cut = any(each["cut_off"] for each in found[f"{side} faults"])
+        note = f"clean {rates[f'{side} clean']:.0f}/s, {f'cut off after {cut_off:.0f} s' if cut else 'every row there'}"
+        bench.say(f"{side}: of its clean rate", share, "", "≥ 0.8" if side == "rollmill" else "", note)
+
+
+def measure_slots(bench: Bench) -> None:
+    """A server that takes half as many as the limit allows."""
+    heading("32 slots behind a limit of 64, 200 ms")
+    calls = 20 * 64 if bench.quick else 70 * 64
+    options: dict[str, object] = {"latency": 0.2, "slots": 32}
+    sides = {"rollmill": Run(64, calls, options), "reference": Run(64, min(calls, 1200), options, cut_off=120.0)}
+    for side, runs in in_turns(bench, sides, None if bench.quick else min(2, bench.rounds)).items():
+        share = middle(runs, "rate") * 0.2 / 32
+        note = f"{median(each['statuses'].get('429', 0) for each in runs):.0f} refused"
+        bench.say(f"{side}: of what 32 allow", share, "", "≥ 0.9" if side == "rollmill" else "", note)
+
+
+def measure_load(bench: Bench) -> None:
+    """Prompts as large as rollouts are."""
+    heading("200 KB in each prompt, 256 in flight, 1 s")
+    rows = 400 if bench.quick else 1500
+    options: dict[str, object] = {"latency": 1.0}
+    more: dict[str, object] = {"big": True, "lags": True}
+    sides = {
+        "rollmill": Run(256, rows * CALLS_A_ROW, options, BIG, more=more),
+        "reference": Run(256, 400 * CALLS_A_ROW, options, BIG, more={"big": True}),
+        "rollmill with emoji": Run(256, rows * CALLS_A_ROW, options, BIG, plain=False, more=more),
+    }
+    for side, [figures] in in_turns(bench, sides, 1).items():
+        if "lag_p99" in figures:
+            longest = f"the longest {1000 * figures['lag_max']:.0f} ms"
+            bench.say(f"{side}: lag of the event loop, 99th %", 1000 * figures["lag_p99"], "ms", "< 50", longest)
+        target = "< 600" if side != "reference" else ""
+        bench.say(f"{side}: memory", figures["memory"], "MB", target, f"{figures['each']:.2f} ms of CPU a call")
+        bench.say(f"{side}: of ideal", figures["rate"] / 256, "")
+
+
+def measure_kills(bench: Bench) -> None:
+    """``kill -9`` at random moments, the same run resumed each time. In flight is what a process had asked
+    and the journal did not get, read right after the kill: what is asked again beyond that was on the disk."""
+    kills, number = (5, 1000) if bench.quick else (KILLS, 3000)
+    heading(f"kill -9 at {kills} random moments, 200 ms, 64 in flight, {number * CALLS_A_ROW:,} calls")
+    draw = random.Random()
+    rows = bench.rows_file(number)
+    with server(latency=0.2) as running, tempfile.TemporaryDirectory(dir=bench.folder) as into:
+        in_flight = begun_before = kept_before = 0
+        for _ in range(kills):
+            process = begun(bench, "rollmill", running, into, rows, number, concurrency=64)
+            time.sleep(draw.uniform(0.3, 2.5))
+            process.kill()
+            process.wait()
+            asked, kept = running.counts()["begun"], _kept(Path(into, "bench", "journal.sqlite"))
+            in_flight += (asked - begun_before) - (kept - kept_before)
+            begun_before, kept_before = asked, kept
+        process = begun(bench, "rollmill", running, into, rows, number, concurrency=64)
+        said, _ = process.communicate()
+        figures, counts = json.loads(said.splitlines()[-1]), running.counts()
+    twice = counts["twice_open"] + counts["twice_answered"]
+    note = (
+        f"{counts['twice_open']} were open at the server, {counts['twice_answered']} on their way to the disk, "
+        f"answered at most {1000 * counts['longest_before_kill']:.0f} ms before the kill"
+    )
+    bench.say("calls asked twice", twice, "calls", f"≤ {in_flight}", note)
+    bench.say("rows lost", number - figures["distinct_rows"], "rows", "0")
+    bench.say("rows doubled", figures["rows"] - figures["distinct_rows"], "rows", "0")
+    bench.say("rows with null cells", figures["rows"] - figures["whole_rows"], "rows", "0")
+
+
+def _kept(journal: Path) -> int:
+    """How many replies a killed run has on the disk, read from a copy, as the next run will find them."""
+    import shutil
+    import sqlite3
+
+    if not journal.exists():
+        return 0
+    with tempfile.TemporaryDirectory() as aside:
+        for path in journal.parent.glob(f"{journal.name}*"):
+            shutil.copy(path, aside)
+        connection = sqlite3.connect(Path(aside, journal.name))
+        try:
+            return int(connection.execute("SELECT count(*) FROM replies").fetchone()[0])
+        except sqlite3.OperationalError:  # killed before its table was made
+            return 0
+        finally:
+            connection.close()
+
+
+def heading(text: str) -> None:
+    print(f"\n{text}", flush=True)
+
+
+MEASUREMENTS: dict[str, Callable[[Bench], None]] = {
+    "zero": measure_zero,
+    "latency": measure_latency,
+    "faults": measure_faults,
+    "slots": measure_slots,
+    "load": measure_load,
+    "kills": measure_kills,
+}
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", default="zero,latency,faults,slots")
-    for name in options.parse_args().only.split(","):
-        {"zero": zero, "latency": latency, "faults": faults, "slots": slots}[name]()
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--rounds", type=int, default=3, help="one for what takes over a minute")
+    arguments.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    arguments.add_argument("--quick", action="store_true", help="one short round: to see that it works")
+    arguments.add_argument("--reference", type=Path, default=Path(sys.prefix, "reference", "bin", "python"))
+    arguments.add_argument("--json", type=Path, help="also write the figures here")
+    given = arguments.parse_args()
+    there = given.reference if given.reference.exists() else None
+    if there is None:
+        print(f"no reference at {given.reference}: measured without it (benchmarks/install_reference.sh installs it)")
+    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(1 if given.quick else given.rounds, there, Path(folder), given.quick)
+        for name in given.only:
+            MEASUREMENTS[name](bench)
+    if given.json:
+        given.json.write_text(json.dumps(bench.results, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

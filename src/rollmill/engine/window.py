@@ -27,7 +27,7 @@ HELD_BYTES = 48 << 20
 """No row is begun while the rows that wait for their part have more text than this."""
 READ_ROWS, READ_BYTES = 64, 4 << 20
 """What is read ahead, at a time."""
-FEWEST_IN_FLIGHT = 32
+FEWEST_IN_FLIGHT = 16
 SPARE, SPARE_OF_BIG = 1.3, 1.04
 """Rows in flight for each call that the endpoints take: some are between two calls, or wait for the disk. Fewer when
 rows are big, for each holds its text and its prompt."""
