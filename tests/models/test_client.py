@@ -128,6 +128,12 @@ def test_a_reply_may_not_be_endless(monkeypatch: pytest.MonkeyPatch) -> None:
     assert error.kind == "huge_reply" and "1 MiB" in error.text
 
 
+def test_a_big_body_is_let_go_when_it_is_read_through() -> None:
+    body = client_module._Body(b"x" * 100_000)
+    assert [len(body.read(65_536)), body.getbuffer().nbytes] == [65_536, 100_000]
+    assert [len(body.read(65_536)), body.getbuffer().nbytes, body.read(65_536)] == [34_464, 0, b""]
+
+
 def test_a_big_prompt_arrives_whole() -> None:
     text = "ü" * 3_000_000
     with ModelServer(lambda body: str(len(prompt_of(body)))) as server:

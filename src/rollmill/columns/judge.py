@@ -138,7 +138,7 @@ def _object(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _instructions(column: LLMJudgeColumnConfig) -> str:
     """The scales, and the shape of the reply."""
-    quote = ', "quote": "…"' if column.evidence is not None else ""
+    quote = ', "quote": "..."' if column.evidence is not None else ""
     parts = [
         "Judge each of the following on its own. For each, give your reasoning first and then the one score of its "
         "scale that fits best.",
@@ -149,7 +149,7 @@ def _instructions(column: LLMJudgeColumnConfig) -> str:
             "For each, `quote` is a span of one line or less, copied letter by letter from between the marks above, "
             "that supports your score. It is looked up by a program: change nothing in it."
         )
-    shape = ", ".join(f'"{score.name}": {{"reasoning": "…"{quote}, "score": …}}' for score in column.scores)
+    shape = ", ".join(f'"{score.name}": {{"reasoning": "..."{quote}, "score": ...}}' for score in column.scores)
     return "\n\n".join([*parts, f"Reply with this JSON object and nothing else:\n{{{shape}}}"])
 
 

@@ -28,8 +28,6 @@ from rollmill.models.types import ModelError, Reply, Request, copied
 TIMEOUT = 600.0
 """Seconds for one attempt when the request says nothing."""
 LARGEST_REPLY = 16 << 20
-_IN_PIECES = 1 << 19
-"""Bodies of so many bytes are sent in pieces."""
 _BEGINS_JSON = tuple('{["-0123456789')
 _NAMES_THE_FORMAT = re.compile(rb"response_format|json_schema|guided|grammar|structured.?output", re.IGNORECASE)
 
@@ -83,12 +81,12 @@ class OpenAICompatible:
         if response_format is not None:
             body["response_format"] = response_format
         if request.size < BIG:
-            encoded = _json(body)
+            data: Any = _json(body)
         else:
-            encoded = await off_loop(_big_json, body)
+            data = _Body(await off_loop(_big_json, body))
             await self._turn()
         started = time.perf_counter()
-        status, headers, answer = await self._posted(encoded, request.timeout or TIMEOUT)
+        status, headers, answer = await self._posted(data, request.timeout or TIMEOUT)
         if status == 200:
             return self._without_keys(reply_of, answer, time.perf_counter() - started)
         error = refusal(status, self._clean(answer), headers, self.endpoint, request.model, self._key_words)
@@ -115,9 +113,8 @@ class OpenAICompatible:
             said = said.replace(secret.encode(), b"[key]")
         return said
 
-    async def _posted(self, body: bytes, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
+    async def _posted(self, data: Any, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
         session = self._session or self._opened()
-        data: Any = body if len(body) < _IN_PIECES else io.BytesIO(body)
         try:
             async with session.post(self._url, data=data, timeout=_limits(timeout), allow_redirects=False) as response:
                 return response.status, response.headers, await _bounded(response)
@@ -148,6 +145,20 @@ class OpenAICompatible:
 @lru_cache(maxsize=16)
 def _limits(timeout: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=timeout, sock_connect=min(30.0, timeout))
+
+
+class _Body(io.BytesIO):
+    """A big body, which goes out in pieces and is let go when the last one is read: hundreds wait for their replies."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._length = len(body)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        if self.tell() == self._length:
+            self.truncate(0)
+        return piece
 
 
 class _TakesNoFormat(Exception):
