@@ -223,10 +223,10 @@ DECOYS: dict[str, Callable[[Maker], str]] = {
         f"docker.io/{m.word()}/{m.word()}@sha256:{m.of(HEX, 64)}",
     ),
     "paths of nobody": lambda m: m.pick(
-        f"/home/runner/work/{m.word()}/{m.word()}",
+        f"/home/runner/{m.word()}/{m.word()}",
         f"/Users/Shared/{m.word()}",
         f"/home/user/{m.word()}",
-        f"/root/.{m.word()}",
+        f"/home/vagrant/.{m.word()}",
         f"import x from '../home/{m.word()}'",
         f"GET /home/{m.pick('index.html', 'settings', 'dashboard')} 200",
         f"src/app/home/{m.word()}.tsx",

@@ -259,7 +259,7 @@ def test_branches_and_recursion_reach_the_source(run: Run) -> None:
     [
         (["ingest", "missing"], "does not exist"),
         (["ingest", "missing", "--format", "codex"], "does not exist"),
-        (["ingest", "empty"], "fits no known format"),
+        (["ingest", "empty"], "looked at its 0 JSON files"),
         (["ingest", "empty", "--format", "codex"], "no codex rollout below"),
         (["ingest", CODEX / "subagent" / "input", "--format", "claude_code", "--pattern", "x/y"], "file_pattern"),
         (["ingest"], "looked at"),

@@ -206,7 +206,7 @@ class DataDesignerConfig(BaseModel):
             text = Path(path).expanduser().read_text(encoding="utf-8")
             return cls.from_json(text) if str(path).endswith(".json") else cls.from_yaml(text)
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{os.fspath(path)} cannot be read: {error}") from None
+            raise ConfigError(f"{os.fspath(path)} cannot be read: {_reason(error)}") from None
         except ConfigError as error:
             raise ConfigError(f"{os.fspath(path)}: {error}") from None
 
@@ -404,7 +404,12 @@ def _models_from(given: Sequence[ModelConfig] | str | os.PathLike[str] | None) -
         listed = value.get("model_configs", []) if isinstance(value, dict) else value
         return [ModelConfig.model_validate(each) for each in listed or []]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{os.fspath(given)} cannot be read: {error}") from None
+        raise ConfigError(f"{os.fspath(given)} cannot be read: {_reason(error)}") from None
     except ValidationError as error:
         words = "; ".join(map(_words, error.errors(include_input=False, include_url=False)))
         raise ConfigError(f"{os.fspath(given)}: {words}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Why a file was not read, in the system's words where it is the system's error."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

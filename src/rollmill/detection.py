@@ -31,7 +31,9 @@ def detect(path: str | os.PathLike[str]) -> str:
     """
     looked_at = Path(path).expanduser()
     if looked_at.is_dir():
-        return _one_of(_formats_in_folder(looked_at), looked_at, f"the first {MAX_FILES} JSON files in it")
+        files = list(islice(filter(_may_hold_rollouts, walk(looked_at)), MAX_FILES))
+        what = f"the first {MAX_FILES} JSON files in it" if len(files) == MAX_FILES else f"its {len(files)} JSON files"
+        return _one_of(_formats_of(looked_at, files), looked_at, what)
     if not looked_at.exists():
         raise DetectionError(f"{looked_at} does not exist, so its format cannot be told; give a file or folder")
     try:
@@ -41,9 +43,9 @@ def detect(path: str | os.PathLike[str]) -> str:
     return _one_of(set(_matching(records)), looked_at, _described(records))
 
 
-def _formats_in_folder(folder: Path) -> set[str]:
+def _formats_of(folder: Path, files: list[FoundFile]) -> set[str]:
     found: set[str] = set()
-    for file in islice(filter(_may_hold_rollouts, walk(folder)), MAX_FILES):
+    for file in files:
         with suppress(OSError):
             found.update(_matching(first_records(folder / file.relative_path)))
     return found

@@ -82,7 +82,7 @@ def test_what_only_looks_like_a_secret_stays(each: planted.Planted) -> None:
         "4f2a9c1e7b3d5f6a8c0e2b4d6f8a0c1e3b5d7f9a",
         "123e4567-e89b-42d3-a456-426614174000",
         "toolu_01XFDUDYJgAACzvnptvVoYEL",
-        "/home/runner/work/x",
+        "/home/runner/x",
         "/Users/Shared/x",
         "git@github.com:org/repo.git",
         'token = os.environ["TOKEN"]',

@@ -27,8 +27,8 @@ def attempt(prompt: str = "Fix the cart in src/cart.py", **columns: Any) -> Roll
 def test_another_session_machine_and_user_is_another_attempt() -> None:
     first = attempt("Fix /home/ann/shop/src/cart.py,\n please", trace_id="t-1")
     second = attempt(
-        "fix  /Users/bob/work/shop/src/cart.py, please", trace_id="t-2", cwd="/Users/bob/work/shop",
-        project_path="/Users/bob/work/shop", started_at="2026-05-05T00:00:00Z", source_path="/other",
+        "fix  /Users/bob/code/shop/src/cart.py, please", trace_id="t-2", cwd="/Users/bob/code/shop",
+        project_path="/Users/bob/code/shop", started_at="2026-05-05T00:00:00Z", source_path="/other",
     )  # fmt: skip
     assert task_id(first) == task_id(second)
     assert re.fullmatch("[0-9a-f]{16}", task_id(first))

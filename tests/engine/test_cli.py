@@ -39,6 +39,17 @@ def test_run_without_an_endpoint(run: Run, config: Path) -> None:
     assert ran.status == 2 and "provider" in ran.err and not ran.out
 
 
+def test_what_stopped_a_run_is_told_once(run: Run, config: Path) -> None:
+    ran = run("run", config, "--endpoint", "http://127.0.0.1:9/v1")
+    assert ran.status == 2 and "5 rows" not in ran.err
+    assert (ran.out + ran.err).count("http://127.0.0.1:9/v1 cannot be reached") == 1
+
+
+def test_a_configuration_that_is_not_there(run: Run, home: Path) -> None:
+    ran = run("run", home / "none.yaml")
+    assert ran.status == 2 and ran.err.strip().endswith("none.yaml cannot be read: No such file or directory")
+
+
 def test_preview(run: Run, config: Path) -> None:
     with ModelServer("some words") as server:
         ran = run("preview", config, "--endpoint", server.endpoint, "--num-records", "2")

@@ -6,7 +6,7 @@
 
 ``reply`` gets the request's body and returns a text, a dict or list (sent as JSON text), or an ``Answer`` for
 everything else: a status, a delay, a connection that breaks. A list of these is played in order, its last one for
-good. For measurements, ``fast_server.py`` beside it takes a tenth of the time.
+good. Measurements have one of their own, which takes a tenth of the time: ``benchmarks/generate_server.py``.
 """
 
 from __future__ import annotations

@@ -140,7 +140,8 @@ def finish(results: DatasetCreationResults, as_json: bool) -> None:
         say_json({**summary.to_dict(), "path": str(results.artifact_storage.final_dataset_path)})
     else:
         for line in summary.lines():
-            say(line)
+            if line != summary.message or summary.status != "stopped":  # an error says it, below
+                say(line)
         if summary.rows:
             say(f"The data set is in {results.artifact_storage.final_dataset_path}")
     if summary.status == "complete":

@@ -14,7 +14,6 @@ it, which code looks for.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +26,7 @@ from rollmill.columns._quotes import Quoted
 from rollmill.columns._repair import Misfit, repaired
 from rollmill.columns.templates import compile_template
 from rollmill.errors import ConfigError
+from rollmill.models.offloop import off_loop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,7 +93,7 @@ class LLMJudgeColumnConfig(LLMColumn):
         evidence = await compile_template(self.evidence).rendered(row, ask.row_key)
         last["content"] = f"{fenced(evidence, 'rollout')}\n\n{last['content']}"
         # As the model sees it: what is redacted in the prompt is redacted in the quotes.
-        return messages, await asyncio.to_thread(lambda: Quoted(ask.shown(evidence)))
+        return messages, await off_loop(lambda: Quoted(ask.shown(evidence)))
 
     def _reply_schema(self) -> dict[str, Any]:
         return _object({score.name: _object(self._fields(score)) for score in self.scores})

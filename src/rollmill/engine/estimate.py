@@ -8,7 +8,6 @@ from a model's words does not.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -21,11 +20,10 @@ from rollmill.engine.plan import Plan
 from rollmill.engine.progress import Progress
 from rollmill.engine.run import run_async
 from rollmill.engine.seedrows import Seed, SeedRow
+from rollmill.models.budget import REPLY_TOKENS
 from rollmill.models.prices import Prices, cost
 from rollmill.models.types import Reply, Request, Usage
 
-TEXT_TOKENS = 300
-"""What a reply of text is taken to have, unless the model's ``max_tokens`` is less."""
 SAMPLE = 20
 
 
@@ -83,10 +81,9 @@ async def _filled(plan: Plan, rows: list[SeedRow]) -> Progress:
         alias: BoundModel(planned, _StandIn(planned.config.inference_parameters.max_tokens), None, lambda reply: None)
         for alias, planned in plan.models.items()
     }
-    with ThreadPoolExecutor(2) as threads:
-        filler = Filler(plan, bound, progress, Stop(), threads)
-        for row in rows:
-            await filler.fill(row)
+    filler = Filler(plan, bound, progress, Stop())
+    for row in rows:
+        await filler.fill(row)
     return progress
 
 
@@ -94,7 +91,7 @@ class _StandIn:
     """A ``Model`` that answers at once."""
 
     def __init__(self, max_tokens: int | None) -> None:
-        self._tokens = min(TEXT_TOKENS, max_tokens or TEXT_TOKENS)
+        self._tokens = min(REPLY_TOKENS, max_tokens or REPLY_TOKENS)
 
     async def complete(self, request: Request) -> Reply:
         asked = sum(tokens(str(message.get("content") or "")) for message in request.messages)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +19,12 @@ from rollmill.engine.plan import Plan, PlannedModel
 from rollmill.engine.progress import Progress
 from rollmill.engine.seedrows import SeedRow
 from rollmill.errors import ConfigError
+from rollmill.models.offloop import BIG, off_loop
 from rollmill.models.providers import sent_params
 from rollmill.models.types import Model, ModelError, Reply, Request
 from rollmill.rollout import Rollout
 
 Redact = Callable[[str], str]
-BIG = 32_000
-"""Rows and messages of more characters are worked on outside the event loop."""
 
 
 class Stopped(BaseException):
@@ -116,22 +114,15 @@ class FilledRow:
 class Filler:
     """Fills rows of one plan."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        models: Mapping[str, BoundModel],
-        progress: Progress,
-        stop: Stop,
-        threads: Executor,
-    ) -> None:
-        self.plan, self.models, self.progress, self.stop, self.threads = plan, models, progress, stop, threads
+    def __init__(self, plan: Plan, models: Mapping[str, BoundModel], progress: Progress, stop: Stop) -> None:
+        self.plan, self.models, self.progress, self.stop = plan, models, progress, stop
         self._waves = [_parted(wave) for wave in plan.waves]
         self._sides = {column.name: dict.fromkeys(column.side_columns) for column in plan.columns}
 
     async def fill(self, seed: SeedRow) -> FilledRow:
         """The row with its cells. Raises ``Stopped`` when the run ends before they are all made."""
         row = FilledRow(seed)
-        values = await self._off_loop(seed.size if isinstance(seed.content, Rollout) else 0, seed.values)
+        values = await _by_size(seed.size if isinstance(seed.content, Rollout) else 0, seed.values)
         for at_once, waiting in self._waves:
             for column in at_once:
                 await self._make(column, row, values)
@@ -140,11 +131,6 @@ class Filler:
             elif waiting:
                 await _all(self._make(column, row, values) for column in waiting)
         return row
-
-    async def _off_loop(self, size: int, work: Callable[..., Any], *arguments: Any) -> Any:
-        if size < BIG:
-            return work(*arguments)
-        return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
 
     async def _make(self, column: Column, row: FilledRow, values: dict[str, Any]) -> None:
         """Puts the column's cell into the row, and into the values that later columns see."""
@@ -167,7 +153,7 @@ class Filler:
         ask = _Asking(self, row.seed, column)
         try:
             if column.skip is not None:
-                skipped = await self._off_loop(row.seed.size, _skips, column, values, row.seed.drawn_by)
+                skipped = await _by_size(row.seed.size, _skips, column, values, row.seed.drawn_by)
                 if skipped:
                     row.skipped.add(column.name)
                     return Cell(column.skip.value)
@@ -205,6 +191,11 @@ def _parted(wave: Sequence[Column]) -> tuple[list[Column], list[Column]]:
     as much as an expression."""
     at_once: list[Column] = [column for column in wave if isinstance(column, ExpressionColumnConfig)]
     return at_once, [column for column in wave if column not in at_once]
+
+
+async def _by_size(size: int, work: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``work`` returns, done outside the event loop when it is on so many characters."""
+    return work(*arguments) if size < BIG else await off_loop(work, *arguments)
 
 
 def _skips(column: Column, values: Mapping[str, Any], row_key: str) -> bool:
@@ -259,7 +250,7 @@ class _Asking:
         bound = filler.models[alias]
         if redact := self._redact(alias):
             size = sum(len(content) for m in messages if isinstance(content := m.get("content"), str))
-            messages = await filler._off_loop(size, _redacted, messages, redact)
+            messages = await _by_size(size, _redacted, messages, redact)
         try:
             return await filler.ask(bound.request(self._row, self._column.name, messages, schema, sample), bound)
         except ModelError as error:

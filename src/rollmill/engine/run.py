@@ -14,7 +14,6 @@ import gc
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +37,6 @@ from rollmill.models.types import Reply
 
 T = TypeVar("T")
 Show = Callable[[Progress], None]
-THREADS = 4
-"""For what is too big for the event loop: rendering, redacting."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +101,13 @@ async def _run(
 ) -> None:
     progress, stop = Progress(seed.expected() if settings.num_records is None else settings.num_records), Stop()
     opened: dict[str, OpenedModel] = {}
-    threads = ThreadPoolExecutor(THREADS, "big-rows")
     try:
         table = prices(settings.price_table)
         before = {} if journal is None else usage_before(plan, journal.path, table)
         budget = budget_of(plan, settings.max_cost, table, before)
         opened |= _open_models(plan, journal, budget, settings, progress)
         bound = {alias: _bound(plan.models[alias], model, settings, table) for alias, model in opened.items()}
-        filler = Filler(plan, bound, progress, stop, threads)
+        filler = Filler(plan, bound, progress, stop)
         gates = list({id(model.gate): model.gate for model in opened.values()}.values())
         stop.on_change(lambda: _give_back(gates, budget))
         window = Window(filler, shelf, progress, stop, width(lambda: sum(gate.limit for gate in gates)))
@@ -125,7 +121,6 @@ async def _run(
     finally:
         for model in opened.values():
             await model.close()
-        threads.shutdown(wait=False, cancel_futures=True)
     summary.take(progress, before)
     _sum_up(summary, window, progress, stop, seed)
     if settings.show is not None:
@@ -198,7 +193,7 @@ def _sum_up(summary: RunSummary, window: Window, progress: Progress, stop: Stop,
 
 @contextmanager
 def _collected_rarely() -> Iterator[None]:
-    """Python's cyclic collector at a tenth of its eagerness: rows and replies make no cycles worth a search of
+    """Python's cyclic collector at a twentieth of its eagerness: rows and replies make no cycles worth a search of
     everything, which costs a tenth of all time."""
     before = gc.get_threshold()
     gc.freeze()

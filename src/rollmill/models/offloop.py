@@ -1,7 +1,7 @@
 """Work that is too big for the event loop, in two threads.
 
-Rendering, hashing and encoding of texts as long as rollouts. Python runs one thread at a time: with more of them, the
-event loop would wait for a turn behind each.
+Rendering, redacting, hashing and encoding of texts as long as rollouts. Python runs one thread at a time: with more of
+them, the event loop would wait for a turn behind each.
 """
 
 from __future__ import annotations
