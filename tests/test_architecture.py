@@ -68,6 +68,7 @@ HEAVY = {
     "jinja2": {"export._chat_tokens": "inside", "columns._sandbox": "top", "columns.templates": "inside"},
     "jsonschema": {"columns._schema": "inside"},
     "aiohttp": {"models.client": "top"},
+    "uvloop": {"engine.run": "inside"},
     "ahocorasick_rs": {"curate.redaction.windows": "inside"},
     "torch": {},
     "datasets": {},
