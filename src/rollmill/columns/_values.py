@@ -38,9 +38,9 @@ class SparseMessage(Sparse):
 
 def view(name: str, value: Any) -> Any:
     """A column's value for templates."""
-    if name in JSON_TEXT and isinstance(value, str):
-        return sparse(_parsed(value))
-    if isinstance(value, Sequence) and not isinstance(value, str) and value and all(map(is_message, value)):
+    if isinstance(value, str):
+        return sparse(_parsed(value)) if name in JSON_TEXT else value
+    if isinstance(value, Sequence) and value and all(map(is_message, value)):
         return [message(each) for each in value]
     return message(value) if is_message(value) else sparse(value)
 

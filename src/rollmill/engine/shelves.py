@@ -46,6 +46,7 @@ class FolderShelf:
     def __init__(self, plan: Plan, seed: Seed, folder: RunFolder, summary: RunSummary) -> None:
         self._plan, self._seed, self._folder, self._summary = plan, seed, folder, summary
         self._types = seed_types(seed)
+        pa.array([None])  # looks for pandas, the first time: half a second, in which replies would wait
         self._parts: set[int] = set()
         self._changed = False
 

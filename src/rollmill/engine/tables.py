@@ -23,7 +23,9 @@ from rollmill.rows import record_batch
 from rollmill.seeds.source import SeedSource
 
 Record = dict[str, Any]
-CHUNK = 100
+CHUNK, CHUNK_BYTES = 100, 4 << 20
+"""Rows are read so many at a time, fewer where they are big."""
+STREAM_BYTES = 1 << 20
 TEXT = pa.large_string()
 """The type of what is text, and of what has no other: JSON."""
 
@@ -80,8 +82,12 @@ def _from_pandas(df: Any) -> pa.Table:
 
 
 def _of_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
+    """The batches' rows. Each is let go when it is handed on: where texts are long, a batch is many megabytes."""
     for batch in batches:
-        yield from batch.to_pylist()
+        waiting = batch.to_pylist()[::-1]
+        del batch
+        while waiting:
+            yield waiting.pop()
 
 
 def _parquet(files: Sequence[Path]) -> Table:
@@ -90,11 +96,19 @@ def _parquet(files: Sequence[Path]) -> Table:
 
     def records() -> Iterator[Record]:
         for file in files:
-            with pq.ParquetFile(file) as opened:
-                for record in _of_batches(opened.iter_batches(CHUNK)):
+            # Read as it is asked for: else every byte once read is held until the file is closed.
+            with pq.ParquetFile(file, pre_buffer=False, buffer_size=STREAM_BYTES) as opened:
+                for record in _of_batches(opened.iter_batches(_rows_at_once(opened.metadata), use_threads=False)):
                     yield {name: record.get(name) for name in schema.names}
 
     return Table(schema, files, records, lambda: sum(pq.read_metadata(file).num_rows for file in files))
+
+
+def _rows_at_once(file: Any) -> int:
+    """As many rows as have few megabytes, by the size the file has unpacked."""
+    size = sum(file.row_group(number).total_byte_size for number in range(file.num_row_groups))
+    fitting: int = CHUNK_BYTES * file.num_rows // max(size, 1)
+    return max(1, min(CHUNK, fitting))
 
 
 def _jsonl(files: Sequence[Path]) -> Table:

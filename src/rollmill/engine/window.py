@@ -25,9 +25,9 @@ PART_BYTES = 16 << 20
 """A part ends with so many rows, or when their texts reach this size."""
 HELD_BYTES = 48 << 20
 """No row is begun while the rows that wait for their part have more text than this."""
-READ_ROWS, READ_BYTES = 64, 4 << 20
+READ_ROWS, READ_BYTES = 256, 4 << 20
 """What is read ahead, at a time."""
-FEWEST_IN_FLIGHT = 16
+FEWEST_IN_FLIGHT = 32
 SPARE, SPARE_OF_BIG = 1.3, 1.04
 """Rows in flight for each call that the endpoints take: some are between two calls, or wait for the disk. Fewer when
 rows are big, for each holds its text and its prompt."""
@@ -111,6 +111,8 @@ class Window:
         self._writing: set[asyncio.Task[None]] = set()
         self._open: dict[int, Part] = {}
         self._held = self._flying = 0
+        self._left: int | None = None
+        """Rows still to come, once that is known."""
         self._change = asyncio.Event()
         self._failure: BaseException | None = None
         self._reader = ThreadPoolExecutor(1, "seed-reader")
@@ -165,7 +167,9 @@ class Window:
         coming = loop.run_in_executor(self._reader, _chunk, rows)
         while chunk := await coming:
             coming = loop.run_in_executor(self._reader, _chunk, rows)
-            for row in chunk:
+            is_last = len(chunk) < READ_ROWS and sum(row.size for row in chunk) < READ_BYTES
+            for number, row in enumerate(chunk, 1):
+                self._left = len(chunk) - number if is_last else None
                 self._progress.rows_read += 1
                 self._progress.passes = row.pass_number + 1
                 yield row
@@ -217,8 +221,11 @@ class Window:
         task.add_done_callback(ended)
 
     def _has_room(self) -> bool:
-        rows = len(self._tasks)
-        return rows < self._width(self._flying > FLYING_BYTES) and (self._held < HELD_BYTES or not rows)
+        """The last rows are begun together: else the very last would make its calls, one after the other, alone."""
+        rows, big = len(self._tasks), self._flying > FLYING_BYTES
+        width = self._width(big)
+        is_end = self._left is not None and self._left <= width and not big
+        return (rows < width or is_end) and (self._held < HELD_BYTES or not rows)
 
     # Rows through
 

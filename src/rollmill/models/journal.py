@@ -33,8 +33,9 @@ from rollmill.models.types import Model, ModelError, Reply, Request
 
 GROUP = 1024
 """Replies of one commit at most."""
-PAUSE = 0.002
-"""Seconds that a commit waits for company. Short against any model, long against a fast disk's sync."""
+PAUSE = 0.005
+"""Seconds that a commit waits for company. Short against any model, long against a fast disk's sync; two, in place of
+five, cost a twentieth more of the processor and were no quicker."""
 
 
 class JournalError(RollmillError):
