@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any
 
@@ -137,7 +137,7 @@ def text_size(rollout: Rollout) -> int:
 
 def _lists(lists: Sequence[Sequence[Any]], item: pa.DataType, build: Callable[[list[Any]], pa.Array]) -> pa.Array:
     offsets = _array(list(accumulate(map(len, lists), initial=0)), pa.int64())
-    values = build([value for values in lists for value in values])
+    values = build(list(chain.from_iterable(lists)))
     return pa.LargeListArray.from_arrays(offsets, values, type=pa.large_list(item))
 
 
@@ -190,9 +190,8 @@ def _extras(extras: list[Extra]) -> pa.Array:
 
 def _optional(values: Sequence[Any], stand_in: Any, kind: pa.DataType) -> pa.Array:
     """Structs of which some are None: null there, not a struct of nulls."""
-    present = [value for value in values if value is not None]
-    if not present:
+    if not any(values):
         return pa.nulls(len(values), kind)
     mask = _array([value is None for value in values], pa.bool_())
-    filled = values if len(present) == len(values) else [stand_in if v is None else v for v in values]
+    filled = [value or stand_in for value in values]
     return _struct(kind, _columns(filled, type(stand_in).__struct_fields__), mask)

@@ -120,11 +120,15 @@ def _segments(messages: list[Message], reasons: dict[int, str]) -> list[Segment]
 
 
 def _count_calls(fidelity: Fidelity, messages: list[Message]) -> None:
-    calls: Counter[str | None] = Counter(call.id for m in messages for call in m.tool_calls if call.type == "function")
-    results = Counter(message.tool_call_id for message in messages if message.role == "tool")
-    called = {call.id for message in messages for call in message.tool_calls}
-    fidelity.unanswered_calls = (calls - results).total()
-    fidelity.orphan_results = sum(number for call_id, number in results.items() if call_id not in called)
+    calls = [call for message in messages for call in message.tool_calls]
+    waiting = [call.id for call in calls if call.type == "function"]
+    results = [message.tool_call_id for message in messages if message.role == "tool"]
+    if waiting == results:  # as in most logs
+        return
+    asked, answers = Counter[str | None](waiting), Counter(results)
+    called = {call.id for call in calls}
+    fidelity.unanswered_calls = (asked - answers).total()
+    fidelity.orphan_results = sum(number for call_id, number in answers.items() if call_id not in called)
 
 
 def spell_out_markers(messages: list[Message]) -> None:

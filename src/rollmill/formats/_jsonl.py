@@ -117,12 +117,20 @@ class Block:
         """Whether each line begins and ends as a JSON object does. A JSON text has no line break in a string, and none
         between ``}`` and ``{`` inside a value: so if all of it can be read and has as many values as lines, each line
         is one value."""
-        data, ends = self.data, self.ends
-        return (
-            data.startswith(b"{")
-            and data.endswith(b"}\n")
-            and all(data[end - 1 : end + 2] == b"}\n{" for end in ends[:-1])
-        )
+        data, opens, closes = self.data, ord("{"), ord("}")
+        if not data.startswith(b"{") or not data.endswith(b"}\n"):
+            return False
+        return all(data[end - 1] == closes and data[end + 1] == opens for end in self.ends[:-1])
+
+    def has_longer_lines(self, than: int) -> bool:
+        """Whether a line is longer than this. None is where each half of such a length has an end: a few looks, in
+        place of one for each line."""
+        data, half = self.data, than // 2
+        halves = range(0, len(data) - half + 1, half)
+        if len(data) <= than or all(data.find(b"\n", at, at + half) >= 0 for at in halves):
+            return False
+        longest: int = max(map(sub, [*self.ends, len(data)], [-1, *self.ends])) - 1
+        return longest > than
 
 
 TRIES = 3
@@ -205,7 +213,7 @@ def blocks(path: Path, media: MediaStore) -> Iterator[Block]:
             number, long_line = number + 1, None
         end = chunk.rfind(b"\n") + 1
         if end:
-            block = Block(number, rest + chunk[:end])
+            block = Block(number, b"".join((rest, memoryview(chunk)[:end])) if rest else chunk[:end])
             number, rest = number + len(block.ends), chunk[end:]
             yield _without_media(block, lifter, lift_from)
         else:
@@ -220,7 +228,7 @@ def blocks(path: Path, media: MediaStore) -> Iterator[Block]:
 
 def _without_media(block: Block, lifter: Lifter, lift_from: int) -> Block:
     """The block with the media of its long lines lifted; the block itself when there are none."""
-    if len(block.data) <= lift_from or max(map(sub, [*block.ends, len(block.data)], [-1, *block.ends])) <= lift_from:
+    if not block.has_longer_lines(lift_from):
         return block
     lines = block.lines()
     light = [lifter.lift(line) if len(line) > lift_from else line for line in lines]
