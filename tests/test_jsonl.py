@@ -80,6 +80,13 @@ def test_only_an_object_a_line_is_read_at_once(data: bytes, at_once: bool) -> No
     assert records is None or [record.line for record in records] == [1, 2]
 
 
+@examples(300)
+@given(lengths=st.lists(st.integers(0, 24), max_size=20), than=st.sampled_from([2, 7, 8, 9, 16]), ended=st.booleans())
+def test_long_lines_are_found(lengths: list[int], than: int, ended: bool) -> None:
+    data = b"\n".join(b"x" * length for length in lengths) + b"\n" * ended
+    assert Block(1, data).has_longer_lines(than) == any(length > than for length in lengths)
+
+
 def test_lines_are_numbered_over_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"".join(b'{"a":%d}\n' % n for n in range(1, 200)) + b'{"a":200}')
