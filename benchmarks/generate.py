@@ -26,6 +26,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import words
+from benchmarks.machine import Stolen
 
 HERE = Path(__file__).parent
 Figures = dict[str, Any]
@@ -133,7 +134,7 @@ def measured(bench: Bench, side: str, run: Run) -> Figures:
     """What the side and the server say of a run. Every row is there and whole, unless it was cut off."""
     rows = bench.rows_file(run.number, run.size, run.plain)
     with server(full=run.concurrency, **run.options) as running, tempfile.TemporaryDirectory(dir=bench.folder) as into:
-        more = {"concurrency": run.concurrency, **run.more}
+        more, stolen = {"concurrency": run.concurrency, **run.more}, Stolen()
         process = begun(bench, side, running, into, rows, run.number, **more)
         try:
             said, _ = process.communicate(timeout=run.cut_off)
@@ -145,7 +146,7 @@ def measured(bench: Bench, side: str, run: Run) -> Figures:
             raise SystemExit(f"{side} failed:\n{Path(into, 'errors.txt').read_text()[-3000:]}")
         figures = json.loads(said.splitlines()[-1]) | _phase(running.counts())
     assert figures["distinct_rows"] == figures["whole_rows"] == run.number, f"{side}: rows are missing: {figures}"
-    return figures | {"cut_off": False, "each": 1000 * figures["cpu"] / figures["answered"]}
+    return figures | {"cut_off": False, "each": 1000 * figures["cpu"] / figures["answered"], "stolen": stolen.share()}
 
 
 def _phase(counts: Figures) -> Figures:
@@ -172,6 +173,11 @@ def middle(runs: list[Figures], name: str) -> float:
     return median(figures[name] for figures in runs)
 
 
+def taken(runs: list[Figures]) -> str:
+    """What the host gave to others meanwhile: such a run says little of who was measured."""
+    return f"; {100 * middle(runs, 'stolen'):.0f} % of the processors' time went to other machines"
+
+
 # The measurements
 
 
@@ -183,7 +189,8 @@ def measure_zero(bench: Bench) -> None:
         ours, theirs = Run(concurrency, 12_000 // shorter), Run(concurrency, 1_800 // shorter)
         found = in_turns(bench, {"rollmill": ours, "reference": theirs})
         for side, runs in found.items():
-            note = f"{middle(runs, 'each'):.2f} ms of CPU a call, the server {middle(runs, 'server_each'):.2f}"
+            each, server_each = middle(runs, "each"), middle(runs, "server_each")
+            note = f"{each:.2f} ms of CPU a call, the server {server_each:.2f}{taken(runs)}"
             bench.say(f"{concurrency} in flight: {side}", middle(runs, "rate"), "requests/s", note=note)
         if "reference" in found:
             ratio = middle(found["rollmill"], "rate") / middle(found["reference"], "rate")
@@ -221,6 +228,7 @@ def _ends(runs: list[Figures], ideal_each: float) -> str:
     whole = median(each["answered"] * ideal_each / each["seconds"] for each in runs)
     return (
         f"first request after {before:.2f} s, {filled}, ends {after:.2f} s after the last reply; with that {whole:.3f}"
+        f"{taken(runs)}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,15 @@ def test_rows_with_columns_in_the_seeds_order(tmp_path: Path) -> None:
     assert results.count_records() == 20
     assert results.usage["a"]["m"].calls == 20 and results.usage["a"]["m"].input_tokens == 200
     assert results.summary.rows == results.summary.complete == 20
+
+
+def test_pythons_own_event_loop_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no uvloop for Windows."""
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    seed = seed_file(tmp_path / "seed.jsonl", 3)
+    with ModelServer(echo) as server:
+        results = designer(tmp_path, server).create(builder(seed, a="{{ id }}"), num_records=None)
+    assert results.load_dataset("arrow")["a"].to_pylist() == ["<row-00000>", "<row-00001>", "<row-00002>"]
 
 
 def test_rollouts_are_rows(tmp_path: Path) -> None:

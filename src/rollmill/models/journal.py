@@ -19,7 +19,6 @@ import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -162,7 +161,7 @@ class Journal:
             return self._failed
         try:
             with connection:
-                connection.execute(_insert(len(group)), [value for each in group for value in _row(each)])
+                connection.executemany(_INSERT, map(_row, group))
         except sqlite3.Error as error:
             self._failed = JournalError(_explained(self.path, error))
             return self._failed
@@ -174,14 +173,10 @@ class Journal:
             group[0].done.get_loop().call_soon_threadsafe(_settle, group, failed)
 
 
-@lru_cache(maxsize=GROUP)
-def _insert(rows: int) -> str:
-    """One statement for a group: each statement gives Python's lock away and waits for it, which the event loop has."""
-    values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
-    return (
-        f"INSERT INTO replies (key, check_sum, column_name, model, created, reply) VALUES {values}"
-        " ON CONFLICT (key) DO UPDATE SET check_sum = excluded.check_sum, reply = excluded.reply"
-    )
+_INSERT = (
+    "INSERT INTO replies (key, check_sum, column_name, model, created, reply) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (key) DO UPDATE SET check_sum = excluded.check_sum, reply = excluded.reply"
+)
 
 
 def _row(each: _Written) -> tuple[bytes, int, str, str, float, bytes]:
