@@ -1,5 +1,5 @@
-"""How fast the machine at hand is, against the one for which the targets in MB/s were set: by the floor on both. And how
-much of it the host gave to others."""
+"""How fast the machine at hand is, against the one for which the targets in MB/s were set: by the floor on both. And
+how much of it the host gave to others."""
 
 from __future__ import annotations
 
