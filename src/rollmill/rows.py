@@ -89,7 +89,8 @@ def _pool() -> pa.MemoryPool:
         return pa.default_memory_pool()
 
 
-_array = partial(pa.array, memory_pool=_pool())
+new_array: Callable[..., pa.Array] = partial(pa.array, memory_pool=_pool())
+"""``pyarrow.array`` in that memory."""
 
 
 def record_batch(rollouts: Sequence[Rollout]) -> pa.RecordBatch:
@@ -101,7 +102,7 @@ def record_batch(rollouts: Sequence[Rollout]) -> pa.RecordBatch:
         if name not in ("messages", "source_meta")
     }
     plain["source_meta"] = [_encode_meta(rollout.source_meta).decode() for rollout in rollouts]
-    arrays = {name: _array(values, columns[name]) for name, values in plain.items()}
+    arrays = {name: new_array(values, columns[name]) for name, values in plain.items()}
     arrays["messages"] = _lists([rollout.messages for rollout in rollouts], _MESSAGE, _messages)
     return pa.RecordBatch.from_arrays([arrays[name] for name in columns], schema=ROW_SCHEMA)
 
@@ -136,7 +137,7 @@ def text_size(rollout: Rollout) -> int:
 
 
 def _lists(lists: Sequence[Sequence[Any]], item: pa.DataType, build: Callable[[list[Any]], pa.Array]) -> pa.Array:
-    offsets = _array(list(accumulate(map(len, lists), initial=0)), pa.int64())
+    offsets = new_array(list(accumulate(map(len, lists), initial=0)), pa.int64())
     values = build(list(chain.from_iterable(lists)))
     return pa.LargeListArray.from_arrays(offsets, values, type=pa.large_list(item))
 
@@ -144,7 +145,7 @@ def _lists(lists: Sequence[Sequence[Any]], item: pa.DataType, build: Callable[[l
 def _struct(kind: pa.DataType, columns: Sequence[Any], mask: pa.Array | None = None) -> pa.Array:
     """A struct array; a column that is an array already is taken as it is."""
     arrays = [
-        column if isinstance(column, pa.Array) else _array(column, field.type)
+        column if isinstance(column, pa.Array) else new_array(column, field.type)
         for column, field in zip(columns, kind, strict=True)
     ]
     return pa.StructArray.from_arrays(arrays, fields=list(kind), mask=mask)
@@ -192,6 +193,6 @@ def _optional(values: Sequence[Any], stand_in: Any, kind: pa.DataType) -> pa.Arr
     """Structs of which some are None: null there, not a struct of nulls."""
     if not any(values):
         return pa.nulls(len(values), kind)
-    mask = _array([value is None for value in values], pa.bool_())
+    mask = new_array([value is None for value in values], pa.bool_())
     filled = [value or stand_in for value in values]
     return _struct(kind, _columns(filled, type(stand_in).__struct_fields__), mask)

@@ -184,6 +184,25 @@ class TestAskedOnce:
         journal.close_now()
 
 
+def test_a_request_whose_reply_was_kept_is_told_before_it_is_read(tmp_path: Path) -> None:
+    """Calls that fail meanwhile would else be taken for the first ones, and stop the run."""
+
+    class Slow(Journal):
+        async def get(self, key: str) -> Reply | None:
+            assert told == [asked]
+            return await super().get(key)
+
+    told: list[Request] = []
+    asked = request("row 1")
+
+    async def run() -> Reply:
+        async with Slow(tmp_path / "replies.sqlite") as journal:
+            await journal.put(key(1), REPLY)
+            return await Journaled(Counting(), journal, told.append).complete(asked)
+
+    assert within(run()).from_journal
+
+
 def test_writing_does_not_block_the_event_loop(tmp_path: Path) -> None:
     async def run() -> float:
         worst, running = 0.0, True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -24,6 +24,11 @@ class OutputFormat(dict[str, Any]):
     """A JSON schema, and the pydantic class it is of while that is at hand."""
 
     model: type[BaseModel] | None = None
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType | None:
+        """``arrow_of`` it, found out once: every cell of a column asks."""
+        return arrow_of(self)
 
 
 def schema_of(value: Any) -> OutputFormat:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, PlainValidator
 from rollmill.columns._json import to_json
 from rollmill.columns._llm import Conversation, LLMColumn
 from rollmill.columns._repair import repaired
-from rollmill.columns._schema import OutputFormat, arrow_of, checked, schema_of, wrong_in
+from rollmill.columns._schema import OutputFormat, checked, schema_of, wrong_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,14 +49,14 @@ class LLMStructuredColumnConfig(LLMColumn):
 
     def arrow_type(self) -> pa.DataType | None:
         """The type the schema fixes, a struct mostly; text that is JSON where it leaves a field open."""
-        found = arrow_of(self._schema)
+        found = self._schema.arrow_type
         return super().arrow_type() if found is None else found
 
     def _holds(self, value: Any, kind: pa.DataType) -> bool:
-        return arrow_of(self._schema) is None or super()._holds(value, kind)
+        return self._schema.arrow_type is None or super()._holds(value, kind)
 
     def to_arrow(self, value: Any) -> Any:
-        return to_json(value) if value is not None and arrow_of(self._schema) is None else value
+        return to_json(value) if value is not None and self._schema.arrow_type is None else value
 
 
 __all__ = ["LLMStructuredColumnConfig", "OutputFormat"]

@@ -19,7 +19,7 @@ from rollmill.config import DataFrameSeedSource, LocalFileSeedSource
 from rollmill.engine.where import matching
 from rollmill.errors import SeedReaderError
 from rollmill.rollout import Rollout
-from rollmill.rows import record_batch
+from rollmill.rows import new_array, record_batch
 from rollmill.seeds.source import SeedSource
 
 Record = dict[str, Any]
@@ -228,12 +228,12 @@ def typed_array(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
     """The values as an array of a type (of the one Arrow finds); as JSON text when they have no common type, or one
     that Parquet does not hold."""
     try:
-        array = pa.array(values, kind)
+        array = new_array(values, kind)
         if kind is None:
             pq.write_table(pa.table({"x": array.slice(0, 0)}), pa.BufferOutputStream())
         return array
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        return pa.array([value if value is None else as_text(value) for value in values], TEXT)
+        return new_array([value if value is None else as_text(value) for value in values], TEXT)
 
 
 def as_text(value: Any) -> str:

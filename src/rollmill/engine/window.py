@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rollmill.engine.fill import FilledRow, Filler, Stop, Stopped
 from rollmill.engine.progress import Progress
@@ -165,11 +165,11 @@ class Window:
     async def _read_ahead(self, rows: Iterator[SeedRow]) -> AsyncIterator[SeedRow]:
         loop = asyncio.get_running_loop()
         coming = loop.run_in_executor(self._reader, _chunk, rows)
-        while chunk := await coming:
+        while (chunk := await coming).rows:
             coming = loop.run_in_executor(self._reader, _chunk, rows)
-            is_last = len(chunk) < READ_ROWS and sum(row.size for row in chunk) < READ_BYTES
-            for number, row in enumerate(chunk, 1):
-                self._left = len(chunk) - number if is_last else None
+            for number, row in enumerate(chunk.rows, 1):
+                behind = 0 if chunk.is_last else _if_last(coming)
+                self._left = None if behind is None else len(chunk.rows) - number + behind
                 self._progress.rows_read += 1
                 self._progress.passes = row.pass_number + 1
                 yield row
@@ -298,7 +298,12 @@ class Window:
         await asyncio.gather(*tasks, *self._writing, return_exceptions=True)
 
 
-def _chunk(rows: Iterator[SeedRow]) -> list[SeedRow]:
+class _Chunk(NamedTuple):
+    rows: list[SeedRow]
+    is_last: bool
+
+
+def _chunk(rows: Iterator[SeedRow]) -> _Chunk:
     """The next few rows; none at the end."""
     chunk: list[SeedRow] = []
     size = 0
@@ -306,8 +311,16 @@ def _chunk(rows: Iterator[SeedRow]) -> list[SeedRow]:
         chunk.append(row)
         size += row.size
         if size >= READ_BYTES:
-            break
-    return chunk
+            return _Chunk(chunk, False)
+    return _Chunk(chunk, len(chunk) < READ_ROWS)
+
+
+def _if_last(coming: asyncio.Future[_Chunk]) -> int | None:
+    """How many rows come, when they are here and are the last."""
+    if not coming.done() or coming.cancelled() or coming.exception() is not None:
+        return None
+    chunk = coming.result()
+    return len(chunk.rows) if chunk.is_last else None
 
 
 def width(limits: Callable[[], int]) -> Width:

@@ -75,13 +75,9 @@ class OpenedModel:
     async def complete(self, request: Request) -> Reply:
         """The reply. Raises ``ModelError``."""
         if self._own is None or self._places == self.gate.ceiling:
-            reply = await self._model.complete(request)
-        else:
-            async with self._own:  # a model with fewer places than others of its endpoint
-                reply = await self._model.complete(request)
-        if reply.from_journal:
-            self.gate.answered_before(request)
-        return reply
+            return await self._model.complete(request)
+        async with self._own:  # a model with fewer places than others of its endpoint
+            return await self._model.complete(request)
 
     async def close(self) -> None:
         """Closes the endpoint's connections when no other model uses them. The journal stays open."""
@@ -116,8 +112,9 @@ def open_model(
     endpoint.users += 1
     if config.skip_health_check:
         endpoint.gate.leave_unchecked(config.model)
-    model = Journaled(endpoint.gate, journal) if journal is not None else endpoint.gate
-    return OpenedModel(model, endpoint.gate, config.inference_parameters.max_parallel_requests, name)
+    gate = endpoint.gate
+    model = gate if journal is None else Journaled(gate, journal, gate.answered_before)
+    return OpenedModel(model, gate, config.inference_parameters.max_parallel_requests, name)
 
 
 def _endpoint(

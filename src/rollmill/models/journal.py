@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -222,11 +222,13 @@ def _explained(path: Path, error: sqlite3.Error) -> str:
 
 
 class Journaled:
-    """A ``Model`` that asks another one only what the journal does not know."""
+    """A ``Model`` that asks another one only what the journal does not know. ``on_kept`` is told of a request whose
+    reply was kept before that reply is read: while the disk is slow, others may already fail."""
 
-    def __init__(self, model: Model, journal: Journal) -> None:
+    def __init__(self, model: Model, journal: Journal, on_kept: Callable[[Request], None] | None = None) -> None:
         self.model = model
         self.journal = journal
+        self._on_kept = on_kept
 
     async def complete(self, request: Request) -> Reply:
         """The reply, on the disk. One that was kept, or is being asked at this moment, is ``from_journal``."""
@@ -251,9 +253,11 @@ class Journaled:
         await self.model.close()
 
     async def _known_or_asked(self, key: str, request: Request) -> Reply:
-        kept = await self.journal.get(key)
-        if kept is not None:
-            return kept
+        if key in self.journal:
+            if self._on_kept is not None:
+                self._on_kept(request)
+            if (kept := await self.journal.get(key)) is not None:
+                return kept
         reply = await self.model.complete(request)
         try:
             await self.journal.put(key, reply, request.column, request.model)
