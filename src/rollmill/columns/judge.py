@@ -106,7 +106,7 @@ class LLMJudgeColumnConfig(LLMColumn):
 
     async def _value(self, talk: Conversation, evidence: Quoted | None) -> dict[str, Any]:
         found: dict[str, Any] = await repaired(
-            talk, "object", lambda value: _judgement(value, self.scores, evidence), self._reply_schema()
+            talk, "object", lambda value: _judgement(value, self.scores, evidence), talk.schema or {}
         )
         return found
 
