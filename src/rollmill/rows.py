@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import accumulate, chain
+from itertools import accumulate, chain, count
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from rollmill.rollout import Block, Extra, Function, Media, Message, Rollout, ToolCall, Usage
 
@@ -77,6 +79,7 @@ ROW_SCHEMA = pa.schema(
 )
 """The 16 columns of a row, in order. ``docs/rows.md`` explains each."""
 
+_MANY_FIELDS = 5
 _encode_meta: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 
@@ -142,16 +145,19 @@ def _lists(lists: Sequence[Sequence[Any]], item: pa.DataType, build: Callable[[l
     return pa.LargeListArray.from_arrays(offsets, values, type=pa.large_list(item))
 
 
-def _struct(kind: pa.DataType, columns: Sequence[Any], mask: pa.Array | None = None) -> pa.Array:
+def _struct(kind: pa.DataType, columns: Sequence[Any]) -> pa.Array:
     """A struct array; a column that is an array already is taken as it is."""
     arrays = [
         column if isinstance(column, pa.Array) else new_array(column, field.type)
         for column, field in zip(columns, kind, strict=True)
     ]
-    return pa.StructArray.from_arrays(arrays, fields=list(kind), mask=mask)
+    return pa.StructArray.from_arrays(arrays, fields=list(kind))
 
 
-def _columns(values: Sequence[Any], names: tuple[str, ...]) -> list[Any]:
+def _columns(values: Sequence[Any], names: tuple[str, ...]) -> Sequence[Any]:
+    """Each field of all structs. Tuples of whole structs are quicker where there are many fields, slower where few."""
+    if len(names) >= _MANY_FIELDS and values:
+        return list(zip(*map(astuple, values), strict=True))
     return [list(map(attrgetter(name), values)) for name in names]
 
 
@@ -172,7 +178,7 @@ def _messages(messages: list[Message]) -> pa.Array:
 
 def _blocks(blocks: list[Block]) -> pa.Array:
     types, texts, media = _columns(blocks, Block.__struct_fields__)
-    return _struct(_BLOCK, [types, texts, _optional(media, Media(), _MEDIA)])
+    return _struct(_BLOCK, [types, texts, _optional(media, Media, _MEDIA)])
 
 
 def _tool_calls(calls: list[ToolCall]) -> pa.Array:
@@ -184,15 +190,16 @@ _USAGE_FIELD = Extra.__struct_fields__.index("usage")
 
 
 def _extras(extras: list[Extra]) -> pa.Array:
-    columns = _columns(extras, Extra.__struct_fields__)
-    columns[_USAGE_FIELD] = _optional(columns[_USAGE_FIELD], Usage(), _USAGE)
+    columns = [*_columns(extras, Extra.__struct_fields__)]
+    columns[_USAGE_FIELD] = _optional(columns[_USAGE_FIELD], Usage, _USAGE)
     return _struct(_EXTRA, columns)
 
 
-def _optional(values: Sequence[Any], stand_in: Any, kind: pa.DataType) -> pa.Array:
+def _optional(values: Sequence[Any], kind_of: type[Struct], kind: pa.DataType) -> pa.Array:
     """Structs of which some are None: null there, not a struct of nulls."""
-    if not any(values):
+    there = [value for value in values if value is not None]
+    if not there:
         return pa.nulls(len(values), kind)
-    mask = new_array([value is None for value in values], pa.bool_())
-    filled = [value or stand_in for value in values]
-    return _struct(kind, _columns(filled, type(stand_in).__struct_fields__), mask)
+    numbers = count()
+    places = new_array([None if value is None else next(numbers) for value in values], _INT)
+    return _struct(kind, _columns(there, kind_of.__struct_fields__)).take(places)
