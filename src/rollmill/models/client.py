@@ -23,11 +23,14 @@ from yarl import URL
 from rollmill.models.offloop import BIG, off_loop
 from rollmill.models.refusals import refusal, why_unreachable
 from rollmill.models.replies import reply_of
+from rollmill.models.sending import AtOnce, Sending
 from rollmill.models.types import ModelError, Reply, Request, copied
 
 TIMEOUT = 600.0
 """Seconds for one attempt when the request says nothing."""
 LARGEST_REPLY = 16 << 20
+_LATE = 0.05
+"""Seconds; while replies take longer, a request does not wait for others to go out with it."""
 _BEGINS_JSON = tuple('{["-0123456789')
 _NAMES_THE_FORMAT = re.compile(rb"response_format|json_schema|guided|grammar|structured.?output", re.IGNORECASE)
 
@@ -52,6 +55,7 @@ class OpenAICompatible:
         self._url = URL(f"{endpoint}/chat/completions")
         self._formats = _Formats()
         self._turns = asyncio.Lock()
+        self._seconds = 0.0
 
     def __repr__(self) -> str:
         return f"OpenAICompatible({self.endpoint!r})"
@@ -81,14 +85,15 @@ class OpenAICompatible:
         if response_format is not None:
             body["response_format"] = response_format
         if request.size < BIG:
-            data: Any = _json(body)
+            data: Any = AtOnce(_json(body)) if self._seconds > _LATE else _json(body)
         else:
             data = _Body(await off_loop(_big_json, body))
             await self._turn()
         started = time.perf_counter()
         status, headers, answer = await self._posted(data, request.timeout or TIMEOUT)
+        self._seconds = time.perf_counter() - started
         if status == 200:
-            return self._without_keys(reply_of, answer, time.perf_counter() - started)
+            return self._without_keys(reply_of, answer, self._seconds)
         error = refusal(status, self._clean(answer), headers, self.endpoint, request.model, self._key_words)
         if response_format is not None and status in (400, 422) and _NAMES_THE_FORMAT.search(answer):
             raise _TakesNoFormat
@@ -127,7 +132,11 @@ class OpenAICompatible:
     def _opened(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=300)
         self._session = aiohttp.ClientSession(
-            connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            connector=connector,
+            headers=self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            request_class=Sending,
         )
         return self._session
 
