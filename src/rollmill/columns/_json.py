@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
 def clean(value: Any) -> Any:
     """``value`` without halves of characters, which no file can hold; they become U+FFFD."""
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
         return [clean(item) for item in value]
     if isinstance(value, dict):

@@ -15,6 +15,7 @@ it, which code looks for.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -61,7 +62,11 @@ class Score(BaseModel):
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return None
         text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-        return next((option for option in self.options if str(option) == text), None)
+        return self._by_text.get(text)
+
+    @cached_property
+    def _by_text(self) -> dict[str, int | str]:
+        return {str(option): option for option in reversed(self.options)}
 
 
 def _key(key: Any) -> Any:
@@ -87,7 +92,7 @@ class LLMJudgeColumnConfig(LLMColumn):
     async def _prepared(self, row: Mapping[str, Any], ask: Ask) -> tuple[list[dict[str, Any]], Quoted | None]:
         messages = await self._messages(row, ask)
         last = messages[-1]
-        last["content"] = f"{last['content']}\n\n{_instructions(self)}"
+        last["content"] = f"{last['content']}\n\n{self._instructions}"
         if self.evidence is None:
             return messages, None
         evidence = await compile_template(self.evidence).rendered(row, ask.row_key)
@@ -96,6 +101,14 @@ class LLMJudgeColumnConfig(LLMColumn):
         return messages, await off_loop(lambda: Quoted(ask.shown(evidence)))
 
     def _reply_schema(self) -> dict[str, Any]:
+        return self._schema
+
+    @cached_property
+    def _instructions(self) -> str:
+        return _instructions(self)
+
+    @cached_property
+    def _schema(self) -> dict[str, Any]:
         return _object({score.name: _object(self._fields(score)) for score in self.scores})
 
     def _fields(self, score: Score) -> dict[str, Any]:

@@ -69,16 +69,21 @@ def _is_big(value: Any) -> bool:
 
 
 def _rendered(compiled: jinja2.Template, values: dict[str, Any]) -> str:
-    from jinja2.exceptions import TemplateError as JinjaError
-
     try:
         # As ``compiled.new_context`` does it, which walks the global names one by one each time.
         context = compiled.environment.context_class(compiled.environment, values, compiled.name, compiled.blocks)
         return str(compiled.environment.concat(compiled.root_render_func(context)))
     except RecursionError:
         raise TemplateError("the template calls itself too deeply, or a value is nested too deeply") from None
-    except (JinjaError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+    except _failures() as error:
         raise TemplateError(f"{str(error)[:500] or type(error).__name__}") from None
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What a template may raise that is its own fault."""
+    from jinja2.exceptions import TemplateError as JinjaError
+
+    return JinjaError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError
 
 
 @lru_cache(maxsize=1024)

@@ -85,7 +85,8 @@ class OpenAICompatible:
         if response_format is not None:
             body["response_format"] = response_format
         if request.size < BIG:
-            data: Any = AtOnce(_json(body)) if self._seconds > _LATE else _json(body)
+            sent_so: type[aiohttp.BytesPayload] = AtOnce if self._seconds > _LATE else aiohttp.BytesPayload
+            data: Any = sent_so(_json(body))
         else:
             data = _Body(await off_loop(_big_json, body))
             await self._turn()

@@ -136,19 +136,24 @@ class Journal:
     def _write(self) -> None:
         """The writer thread: whatever has come, in one commit, until None comes."""
         connection = connected(self.path)
+        group: list[_Written] = []
         open_for_more = True
         while open_for_more:
-            group, open_for_more = self._next_group()
+            group, open_for_more = self._next_group(waits=not group)
             if group:
                 self._answer(group, self._commit(connection, group))
         connection.close()
 
-    def _next_group(self) -> tuple[list[_Written], bool]:
-        first = self._queue.get()
-        if first is None:
-            return [], False
+    def _next_group(self, waits: bool) -> tuple[list[_Written], bool]:
+        """What has come after a pause. It waits for the first one only when nothing came lately: waking this thread
+        costs whoever has a reply more than handing it over."""
+        group: list[_Written] = []
+        if waits:
+            first = self._queue.get()
+            if first is None:
+                return [], False
+            group = [first]
         time.sleep(self._pause)
-        group = [first]
         while len(group) < GROUP and not self._queue.empty():
             more = self._queue.get()
             if more is None:
