@@ -10,7 +10,6 @@ Text that goes to an endpoint on another machine goes without secrets, unless ``
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
 import random
@@ -27,6 +26,7 @@ from pydantic import SecretStr
 from rollmill.columns._tokenizer import counted_by, local_tokenizer
 from rollmill.config import DataDesignerConfig, DataDesignerConfigBuilder, ResumeMode
 from rollmill.engine.log import logged_progress, show_log
+from rollmill.engine.loops import beside
 from rollmill.engine.plan import Plan, make_plan
 from rollmill.engine.progress import Progress
 from rollmill.engine.run import Settings, create, preview, raise_if_stopped
@@ -128,8 +128,9 @@ class DataDesigner(OfTheReference):
         return results
 
     async def acreate(self, config_builder: Configuration, **options: Any) -> DatasetCreationResults:
-        """``create`` in a thread of its own, so that other tasks go on meanwhile."""
-        return await asyncio.to_thread(self.create, config_builder, **options)
+        """``create`` in a thread of its own, so that other tasks go on meanwhile. Cancelled, it stops as with Ctrl-C:
+        what is in flight is finished and kept, and running again goes on from there."""
+        return await beside(partial(self.create, config_builder, **options))
 
     def run(
         self,

@@ -16,9 +16,9 @@ from msgspec import Struct
 from rollmill.columns._tokenizer import counted_by
 from rollmill.columns.templates import tokens
 from rollmill.engine.fill import BoundModel, Filler, Stop
+from rollmill.engine.loops import run_async
 from rollmill.engine.plan import Plan
 from rollmill.engine.progress import Progress
-from rollmill.engine.run import run_async
 from rollmill.engine.seedrows import Seed, SeedRow
 from rollmill.models.budget import REPLY_TOKENS
 from rollmill.models.prices import Prices, cost

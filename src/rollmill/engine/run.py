@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rollmill.engine.fill import BoundModel, FilledRow, Filler, Redact, Stop
+from rollmill.engine.loops import interrupts, run_async
 from rollmill.engine.plan import Plan, PlannedModel
 from rollmill.engine.progress import Progress, RunSummary, duration
 from rollmill.engine.seedrows import Seed, cycled
@@ -35,7 +34,6 @@ from rollmill.models.journal import Journal
 from rollmill.models.prices import Prices, cost, prices
 from rollmill.models.types import Reply
 
-T = TypeVar("T")
 Show = Callable[[Progress], None]
 
 
@@ -111,7 +109,7 @@ async def _run(
         gates = list({id(model.gate): model.gate for model in opened.values()}.values())
         stop.on_change(lambda: _give_back(gates, budget))
         window = Window(filler, shelf, progress, stop, width(lambda: sum(gate.limit for gate in gates)))
-        with _interrupts(stop), _collected_rarely():
+        with interrupts(stop), _collected_rarely():
             ticking = asyncio.create_task(_tick(progress, gates, settings.show))
             try:
                 await window.work(cycled(seed, settings.num_records, settings.once))
@@ -203,89 +201,6 @@ def _collected_rarely() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-
-
-@contextmanager
-def _interrupts(stop: Stop) -> Iterator[None]:
-    """The first Ctrl-C asks for no more, the second waits for nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        with _from_outside(stop):
-            yield
-        return
-    loop = asyncio.get_running_loop()
-
-    try:
-        loop.add_signal_handler(signal.SIGINT, stop.press)
-        loop.add_signal_handler(signal.SIGTERM, stop.press)
-    except NotImplementedError:  # Windows: Ctrl-C cancels the run, which is what a second one does elsewhere.
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        loop.remove_signal_handler(signal.SIGTERM)
-
-
-_stops: dict[int, tuple[asyncio.AbstractEventLoop, Stop]] = {}
-"""The runs of threads that ``run_async`` started, so that Ctrl-C in the thread that waits reaches them."""
-
-
-@contextmanager
-def _from_outside(stop: Stop) -> Iterator[None]:
-    _stops[threading.get_ident()] = (asyncio.get_running_loop(), stop)
-    try:
-        yield
-    finally:
-        del _stops[threading.get_ident()]
-
-
-def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine: here, or in a thread of its own where an event loop runs already (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return _in_loop(work)
-    return _in_thread(work)
-
-
-def _in_loop(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-        return runner.run(work)
-
-
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's event loop, a tenth cheaper for each call; Python's own where there is none (Windows)."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-def _in_thread(work: Coroutine[Any, Any, T]) -> T:
-    done: list[T] = []
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            done.append(_in_loop(work))
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run, name="rollmill-run")
-    thread.start()
-    while thread.is_alive():
-        try:
-            thread.join()
-        except KeyboardInterrupt:
-            if (found := _stops.get(thread.ident or 0)) is None:
-                raise
-            loop, stop = found
-            loop.call_soon_threadsafe(stop.press)
-    if failed:
-        raise failed[0]
-    return done[0]
 
 
 def raise_if_stopped(summary: RunSummary, how_to_resume: str) -> None:
