@@ -48,6 +48,7 @@ HEAVY = {
         "seeds.batches": "top",
         "engine.outputs": "top",
         "engine.preload": "top",
+        "engine.handover": "inside",
         "engine.where": "inside",
         "stored": "inside",
         "curate.signals": "inside",

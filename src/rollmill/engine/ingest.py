@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rollmill.engine.handover import Handed, Receiver, Sender
 from rollmill.engine.tasks import Plan, Result, Worker, tasks
 from rollmill.engine.where import check_condition
 from rollmill.errors import ConfigError, RollmillError
@@ -31,6 +32,7 @@ from rollmill.seeds.summary import OnError, ReadSummary
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
+    from socket import socket
 
     import pyarrow as pa
 
@@ -268,15 +270,15 @@ def _results(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[
 
 
 def _from_processes(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[Result]:
-    waiting: deque[Future[Result]] = deque()
-    with _pool(plan, workers) as pool:
+    waiting: deque[Future[Result | Handed]] = deque()
+    with closing(Receiver()) as receiver, _pool(plan, workers, receiver) as pool:
         try:
             for task in tasks(rows):
                 waiting.append(pool.submit(_process, task))
                 if len(waiting) >= workers * TASKS_PER_WORKER:
-                    yield waiting.popleft().result()
+                    yield receiver.received(waiting.popleft().result())
             while waiting:
-                yield waiting.popleft().result()
+                yield receiver.received(waiting.popleft().result())
         except BrokenProcessPool as error:
             raise RollmillError(
                 "a worker process died, killed perhaps for its memory; run again with fewer --workers"
@@ -284,7 +286,7 @@ def _from_processes(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> It
 
 
 @contextmanager
-def _pool(plan: Plan, workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(plan: Plan, workers: int, receiver: Receiver) -> Iterator[ProcessPoolExecutor]:
     """Worker processes, all stopped at the end whatever happened."""
     has_forkserver = "forkserver" in _start_methods()
     context = multiprocessing.get_context("forkserver" if has_forkserver else "spawn")
@@ -292,7 +294,7 @@ def _pool(plan: Plan, workers: int) -> Iterator[ProcessPoolExecutor]:
         context.set_forkserver_preload(["rollmill.engine.preload"])
         _start_forkserver()
     stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _begin, (plan, stop))
+    pool = ProcessPoolExecutor(workers, context, _begin, (plan, stop, receiver.into))
     try:
         yield pool
     finally:
@@ -320,18 +322,19 @@ def _start_methods() -> list[str]:
 
 _worker: Worker | None = None
 _stop: Event | None = None
+_sender: Sender | None = None
 
 
-def _begin(plan: Plan, stop: Event) -> None:
+def _begin(plan: Plan, stop: Event, into: socket | None) -> None:
     """Make this process a worker. Ctrl-C is for the process that started it."""
-    global _worker, _stop
+    global _worker, _stop, _sender
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker, _stop = Worker(plan), stop
+    _worker, _stop, _sender = Worker(plan), stop, Sender(into)
 
 
-def _process(manifest_rows: list[ManifestRow]) -> Result:
+def _process(manifest_rows: list[ManifestRow]) -> Result | Handed:
     """A task's rows; none when nobody waits for them any more."""
-    assert _worker is not None and _stop is not None
+    assert _worker is not None and _stop is not None and _sender is not None
     if _stop.is_set():
         return Result([], ReadSummary())
-    return _worker.process(manifest_rows)
+    return _sender.handed(_worker.process(manifest_rows))
