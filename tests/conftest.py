@@ -35,3 +35,9 @@ def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
         return Ran(int(stopped.value.code or 0), out, err)
 
     return run
+
+
+@pytest.fixture
+def by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With several workers nothing is worked out in this process until they have started: all of it is theirs."""
+    monkeypatch.setattr("rollmill.engine.ingest._meanwhile", lambda *_: ())

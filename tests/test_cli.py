@@ -215,6 +215,7 @@ def test_quiet_prints_problems_and_nothing_else(run: Run) -> None:
     assert (ran.status, ran.out) == (0, "") and ran.err.startswith("problem: ")
 
 
+@pytest.mark.usefixtures("by_workers")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_condition_that_fails_on_a_row_is_one_message(run: Run, workers: str) -> None:
     where = "cast(trace_id as int) > 1"
@@ -229,6 +230,7 @@ def test_on_error_raise_stops_at_the_bad_file(run: Run) -> None:
     assert ran.status == 2 and "cannot be read" in ran.err and not list(Path().iterdir())
 
 
+@pytest.mark.usefixtures("by_workers")
 def test_selection_options(run: Run) -> None:
     def traces(*options: str) -> list[str]:
         assert run("ingest", CODEX / "subagent" / "input", "--format", "codex", "-o", "r.parquet", *options).status == 0

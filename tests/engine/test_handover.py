@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from rollmill import AgentRolloutSeedSource
+from rollmill.engine import ingest as ingest_module
 from rollmill.engine.handover import SMALL, Handed, Receiver, Sender
 from rollmill.engine.ingest import IngestSummary, ingest
-from rollmill.engine.tasks import Result
+from rollmill.engine.tasks import Plan, Result, Worker
+from rollmill.seeds.discovery import ManifestRow
 from rollmill.seeds.summary import ReadSummary
 from tests.command_line import session
 
@@ -107,6 +110,7 @@ def big(tmp_path: Path) -> Path:
     return tmp_path / "projects"
 
 
+@pytest.mark.usefixtures("by_workers")
 @pytest.mark.parametrize("anonymous", [True, False], ids=["memory", "pipe"])
 def test_workers_write_what_one_process_writes(
     big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anonymous: bool
@@ -118,6 +122,19 @@ def test_workers_write_what_one_process_writes(
     assert together == alone and summary.rows == 24
 
 
+def test_what_is_read_before_the_workers_have_started_comes_first(
+    big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two_tasks(plan: Plan, todo: Iterator[list[ManifestRow]], *_: object) -> Iterator[Result]:
+        yield from map(Worker(plan).process, islice(todo, 2))
+
+    alone, _ = rows_of(big, tmp_path / "one.parquet", workers=1)
+    monkeypatch.setattr(ingest_module, "_meanwhile", two_tasks)
+    together, _ = rows_of(big, tmp_path / "two.parquet", workers=2)
+    assert together == alone
+
+
+@pytest.mark.usefixtures("by_workers")
 @needs_memory
 def test_a_run_that_ends_early_leaves_nothing_open(big: Path, tmp_path: Path) -> None:
     table, summary = rows_of(big, tmp_path / "rows.parquet", workers=2, limit=1)

@@ -11,7 +11,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollmill.engine.handover import Handed, Receiver, Sender
+from rollmill.engine.handover import Handed, Receiver
 from rollmill.engine.tasks import Plan, Result, Worker, tasks
 from rollmill.engine.where import check_condition
+from rollmill.engine.worker import begin, process, started
 from rollmill.errors import ConfigError, RollmillError
 from rollmill.files import is_inside
 from rollmill.seeds.discovery import Discovery, ManifestRow
@@ -31,9 +32,6 @@ from rollmill.seeds.source import AgentRolloutSeedSource
 from rollmill.seeds.summary import OnError, ReadSummary
 
 if TYPE_CHECKING:
-    from multiprocessing.synchronize import Event
-    from socket import socket
-
     import pyarrow as pa
 
 TASKS_PER_WORKER = 2
@@ -270,11 +268,12 @@ def _results(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[
 
 
 def _from_processes(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[Result]:
-    waiting: deque[Future[Result | Handed]] = deque()
+    todo, waiting = tasks(rows), deque[Future[Result | Handed]]()
     with closing(Receiver()) as receiver, _pool(plan, workers, receiver) as pool:
         try:
-            for task in tasks(rows):
-                waiting.append(pool.submit(_process, task))
+            yield from _meanwhile(plan, todo, pool, workers)
+            for task in todo:
+                waiting.append(pool.submit(process, task))
                 if len(waiting) >= workers * TASKS_PER_WORKER:
                     yield receiver.received(waiting.popleft().result())
             while waiting:
@@ -283,6 +282,22 @@ def _from_processes(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> It
             raise RollmillError(
                 "a worker process died, killed perhaps for its memory; run again with fewer --workers"
             ) from error
+
+
+def _meanwhile(
+    plan: Plan, todo: Iterator[list[ManifestRow]], pool: ProcessPoolExecutor, workers: int
+) -> Iterator[Result]:
+    """Results that are worked out here until the first worker has started, which takes half a second."""
+    worker = Worker(plan)
+    with ThreadPoolExecutor(1) as aside:  # to ask for a process waits for it
+        starting = aside.submit(_start, pool, workers)
+        while not starting.done() and (task := next(todo, None)) is not None:
+            yield worker.process(task)
+
+
+def _start(pool: ProcessPoolExecutor, workers: int) -> None:
+    """Returns when a worker has started; the others are starting."""
+    wait([pool.submit(started) for _ in range(workers)], return_when=FIRST_COMPLETED)
 
 
 @contextmanager
@@ -294,7 +309,7 @@ def _pool(plan: Plan, workers: int, receiver: Receiver) -> Iterator[ProcessPoolE
         context.set_forkserver_preload(["rollmill.engine.preload"])
         _start_forkserver()
     stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _begin, (plan, stop, receiver.into))
+    pool = ProcessPoolExecutor(workers, context, begin, (plan, stop, receiver.into))
     try:
         yield pool
     finally:
@@ -318,23 +333,3 @@ def _start_forkserver() -> None:
 
 def _start_methods() -> list[str]:
     return multiprocessing.get_all_start_methods()
-
-
-_worker: Worker | None = None
-_stop: Event | None = None
-_sender: Sender | None = None
-
-
-def _begin(plan: Plan, stop: Event, into: socket | None) -> None:
-    """Make this process a worker. Ctrl-C is for the process that started it."""
-    global _worker, _stop, _sender
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker, _stop, _sender = Worker(plan), stop, Sender(into)
-
-
-def _process(manifest_rows: list[ManifestRow]) -> Result | Handed:
-    """A task's rows; none when nobody waits for them any more."""
-    assert _worker is not None and _stop is not None and _sender is not None
-    if _stop.is_set():
-        return Result([], ReadSummary())
-    return _sender.handed(_worker.process(manifest_rows))

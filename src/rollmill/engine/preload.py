@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pyarrow
 
-import rollmill.engine.ingest as _ingest  # noqa: F401
+import rollmill.engine.worker as _worker  # noqa: F401
 import rollmill.formats.claude_code as _claude_code  # noqa: F401
 import rollmill.formats.codex as _codex  # noqa: F401
 import rollmill.rows as _rows  # noqa: F401
