@@ -10,17 +10,17 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollmill.engine.handover import Handed, Receiver
-from rollmill.engine.tasks import Plan, Result, Worker, tasks
+from rollmill.engine.tasks import TASK_BYTES, Plan, Result, Worker, tasks
 from rollmill.engine.where import check_condition
 from rollmill.engine.worker import begin, process, started
 from rollmill.errors import ConfigError, RollmillError
@@ -34,8 +34,9 @@ from rollmill.seeds.summary import OnError, ReadSummary
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TASKS_PER_WORKER = 2
-"""Tasks under way for each worker: one that it works on and one that waits for it."""
+TASKS_PER_WORKER, SMALL_TASKS_PER_WORKER = 2, 6
+"""Tasks under way for each worker: one that it works on and one that waits for it; more while they are small, so that
+it has something to do while a row group is written."""
 SHOWN_PROBLEMS = 10
 
 
@@ -268,20 +269,33 @@ def _results(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[
 
 
 def _from_processes(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[Result]:
-    todo, waiting = tasks(rows), deque[Future[Result | Handed]]()
+    todo, waiting = tasks(rows), deque[_UnderWay]()
     with closing(Receiver()) as receiver, _pool(plan, workers, receiver) as pool:
         try:
             yield from _meanwhile(plan, todo, pool, workers)
             for task in todo:
-                waiting.append(pool.submit(process, task))
-                if len(waiting) >= workers * TASKS_PER_WORKER:
-                    yield receiver.received(waiting.popleft().result())
+                waiting.append(_UnderWay(pool.submit(process, task), sum(row["size"] for row in task)))
+                while _are_enough(waiting, workers):
+                    yield receiver.received(waiting.popleft().result.result())
             while waiting:
-                yield receiver.received(waiting.popleft().result())
+                yield receiver.received(waiting.popleft().result.result())
         except BrokenProcessPool as error:
             raise RollmillError(
                 "a worker process died, killed perhaps for its memory; run again with fewer --workers"
             ) from error
+
+
+class _UnderWay(NamedTuple):
+    """A task, and how many bytes its files have."""
+
+    result: Future[Result | Handed]
+    size: int
+
+
+def _are_enough(waiting: Collection[_UnderWay], workers: int) -> bool:
+    """Whether so many tasks are under way that the first has to end before another begins."""
+    small = sum(task.size for task in waiting) < workers * SMALL_TASKS_PER_WORKER * TASK_BYTES
+    return len(waiting) >= workers * (SMALL_TASKS_PER_WORKER if small else TASKS_PER_WORKER)
 
 
 def _meanwhile(
