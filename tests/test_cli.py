@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +309,22 @@ def test_ctrl_c_leaves_nothing_behind(home: Path, many: Path, workers: str, dela
     os.killpg(running.pid, signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out, err) == (130, "", "Stopped by Ctrl-C.\n")
+    assert list(Path("out").rglob("*")) == []
+
+
+@pytest.mark.parametrize("pause", [0.02, 0.2])
+def test_ctrl_c_pressed_again_and_again_changes_nothing(home: Path, many: Path, pause: float) -> None:
+    arguments = ["ingest", many, "--format", "claude_code", "-o", "out/rows.parquet", "--workers", "2"]
+    running = process(*arguments, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(Path("out").glob(".*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for _ in range(4):
+        time.sleep(pause)
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode in (130, -signal.SIGINT) and "Traceback" not in err
     assert list(Path("out").rglob("*")) == []
 
 

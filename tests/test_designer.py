@@ -369,6 +369,22 @@ def test_cancelling_finishes_what_is_in_flight_and_running_again_goes_on(tmp_pat
         assert results.count_records() == len(server.requests) == 20
 
 
+def test_cancelling_before_anything_was_asked_asks_nothing(tmp_path: Path) -> None:
+    config = builder(seed_file(tmp_path / "seed.jsonl", 20), parallel=4, a="{{ id }}")
+
+    async def cancelled(server: ModelServer) -> None:
+        running = asyncio.create_task(designer(tmp_path, server).acreate(config, num_records=None))
+        await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    with ModelServer("x") as server:
+        asyncio.run(cancelled(server))
+        assert server.requests == []
+        assert asyncio.run(designer(tmp_path, server).acreate(config, num_records=None)).count_records() == 20
+
+
 def test_cancelling_twice_waits_for_nothing(tmp_path: Path) -> None:
     config = builder(seed_file(tmp_path / "seed.jsonl", 20), parallel=4, a="{{ id }}")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -95,6 +97,15 @@ def test_where_such_memory_is_not_allowed_results_go_as_they_are(
     assert receiver.received(sent) == result(1)
 
 
+@needs_memory
+def test_a_full_receiver_keeps_nobody_waiting(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollmill.engine.handover.SMALL", 0)
+    sender, made = Sender(receiver.into), Result([result(1).batches[0].slice(1)], ReadSummary())
+    sent = [sender.handed(made) for _ in range(1000)]
+    assert {type(each) for each in sent} == {Handed, Result}
+    assert all(receiver.received(each) == made for each in reversed(sent)) and held() == 0
+
+
 def rows_of(folder: Path, output: Path, workers: int, limit: int | None = None) -> tuple[pa.Table, IngestSummary]:
     source = AgentRolloutSeedSource(format="claude_code", path=str(folder))
     summary = ingest(source, output, workers=workers, limit=limit)
@@ -139,3 +150,27 @@ def test_what_is_read_before_the_workers_have_started_comes_first(
 def test_a_run_that_ends_early_leaves_nothing_open(big: Path, tmp_path: Path) -> None:
     table, summary = rows_of(big, tmp_path / "rows.parquet", workers=2, limit=1)
     assert table.num_rows == summary.rows == 1 and held() == 0
+
+
+BUSY = """
+import sys, time
+from pathlib import Path
+from rollmill import AgentRolloutSeedSource
+from rollmill.engine import ingest
+
+def slow(*arguments):
+    print("taken", flush=True)
+    time.sleep(60)
+
+ingest._meanwhile, ingest._take = (lambda *_: ()), slow
+ingest.ingest(AgentRolloutSeedSource(format="claude_code", path=sys.argv[1]), Path(sys.argv[2]), workers=2)
+"""
+
+
+@needs_memory
+def test_workers_end_with_a_process_that_is_killed(big: Path, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", BUSY, str(big), str(tmp_path / "rows.parquet")]
+    running = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None and running.stdout.readline() == "taken\n"
+    running.kill()
+    running.communicate(timeout=20)  # until the last process that can write there is gone

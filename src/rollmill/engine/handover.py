@@ -41,6 +41,8 @@ class Sender:
     def __init__(self, into: socket.socket | None) -> None:
         self._into = into
         self._numbers = count()
+        if into is not None:
+            into.setblocking(False)  # the receiver may wait for another worker: whoever finds it full uses the pipe
 
     def handed(self, result: Result) -> Result | Handed:
         """What to send through the pipe: the result, or what the receiver makes it of."""
@@ -49,7 +51,7 @@ class Sender:
         name = b"%d %d" % (os.getpid(), next(self._numbers))
         try:
             size = self._hand_over(name, result.batches)
-        except OSError:  # a container that allows no such memory, or has no /proc
+        except OSError:  # full, or a container that allows no such memory or has no /proc
             return result
         return Handed(replace(result, batches=[]), name, size)
 
@@ -71,7 +73,7 @@ class Receiver:
         self.into: socket.socket | None = None
         self._arrived: dict[bytes, int] = {}
         if hasattr(os, "memfd_create"):
-            # Keeps messages apart, and takes hundreds before a sender has to wait.
+            # Keeps messages apart, and takes hundreds before it is full.
             self._socket, self.into = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def received(self, sent: Result | Handed) -> Result:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from rollmill.engine.handover import Handed, Receiver
 from rollmill.engine.tasks import TASK_BYTES, Plan, Result, Worker, tasks
@@ -34,6 +35,7 @@ from rollmill.seeds.summary import OnError, ReadSummary
 if TYPE_CHECKING:
     import pyarrow as pa
 
+T = TypeVar("T")
 TASKS_PER_WORKER, SMALL_TASKS_PER_WORKER = 2, 6
 """Tasks under way for each worker: one that it works on and one that waits for it; more while they are small, so that
 it has something to do while a row group is written."""
@@ -190,12 +192,13 @@ def ingest(
     target = open_output(output)
     try:
         for plan, rows in jobs:
-            for result in _results(plan, rows, workers):
-                with explained(output):
-                    _take(result, summary, target, limit)
-                _report(state, summary, started, progress)
-                if summary.rows == limit:
-                    break
+            with closing(_results(plan, rows, workers)) as results:
+                for result in results:
+                    with explained(output):
+                        _take(result, summary, target, limit)
+                    _report(state, summary, started, progress)
+                    if summary.rows == limit:
+                        break
         with explained(output):
             target.close()
     except BaseException:
@@ -259,7 +262,7 @@ def _report(
 # Workers
 
 
-def _results(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[Result]:
+def _results(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Generator[Result]:
     """The tasks' results in order, worked out here or by worker processes."""
     if workers <= 1 or len(rows) < 2:
         worker = Worker(plan)
@@ -274,7 +277,7 @@ def _from_processes(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> It
         try:
             yield from _meanwhile(plan, todo, pool, workers)
             for task in todo:
-                waiting.append(_UnderWay(pool.submit(process, task), sum(row["size"] for row in task)))
+                waiting.append(_UnderWay(_submitted(pool, process, task), sum(row["size"] for row in task)))
                 while _are_enough(waiting, workers):
                     yield receiver.received(waiting.popleft().result.result())
             while waiting:
@@ -303,15 +306,37 @@ def _meanwhile(
 ) -> Iterator[Result]:
     """Results that are worked out here until the first worker has started, which takes half a second."""
     worker = Worker(plan)
-    with ThreadPoolExecutor(1) as aside:  # to ask for a process waits for it
-        starting = aside.submit(_start, pool, workers)
+    aside = ThreadPoolExecutor(1)  # to ask for a process waits for it
+    starting = aside.submit(_start, pool, workers)
+    try:
         while not starting.done() and (task := next(todo, None)) is not None:
             yield worker.process(task)
+    finally:
+        aside.shutdown(wait=False)
+    if starting.done():
+        starting.result()
 
 
 def _start(pool: ProcessPoolExecutor, workers: int) -> None:
     """Returns when a worker has started; the others are starting."""
-    wait([pool.submit(started) for _ in range(workers)], return_when=FIRST_COMPLETED)
+    wait([_submitted(pool, started) for _ in range(workers)], return_when=FIRST_COMPLETED)
+
+
+def _submitted(pool: ProcessPoolExecutor, work: Callable[..., T], *arguments: Any) -> Future[T]:
+    with _startable():
+        return pool.submit(work, *arguments)
+
+
+@contextmanager
+def _startable() -> Iterator[None]:
+    """A system that gives no more processes, or no more files for them, is told of in one message."""
+    try:
+        yield
+    except (OSError, EOFError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise RollmillError(
+            f"worker processes cannot be started ({why}); raise the limits (ulimit -n, -u), or run with --workers 1"
+        ) from error
 
 
 @contextmanager
@@ -319,17 +344,32 @@ def _pool(plan: Plan, workers: int, receiver: Receiver) -> Iterator[ProcessPoolE
     """Worker processes, all stopped at the end whatever happened."""
     has_forkserver = "forkserver" in _start_methods()
     context = multiprocessing.get_context("forkserver" if has_forkserver else "spawn")
-    if has_forkserver:
-        context.set_forkserver_preload(["rollmill.engine.preload"])
-        _start_forkserver()
-    stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, begin, (plan, stop, receiver.into))
+    with _startable():
+        if has_forkserver:
+            context.set_forkserver_preload(["rollmill.engine.preload"])
+            _start_forkserver()
+        stop = context.Event()
+        pool = ProcessPoolExecutor(workers, context, begin, (plan, stop, receiver.into))
     try:
         yield pool
     finally:
         # Never terminated: one that dies while it sends a result leaves this process reading the rest for ever.
         stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        with _deaf():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """No Ctrl-C meanwhile: workers that are not told to go would be waited for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _start_forkserver() -> None:

@@ -7,16 +7,17 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from rollmill.engine.fill import Stop
 
 T = TypeVar("T")
-_LOOK_AGAIN = 0.1
-"""Seconds."""
 _stops: dict[int, tuple[asyncio.AbstractEventLoop, Stop]] = {}
 """The runs outside the main thread, by their threads, for whoever waits for them in another."""
+_early: set[int] = set()
+"""Threads whose run is to stop as soon as it begins."""
 
 
 @contextmanager
@@ -44,6 +45,8 @@ def interrupts(stop: Stop) -> Iterator[None]:
 @contextmanager
 def _from_outside(stop: Stop) -> Iterator[None]:
     _stops[threading.get_ident()] = (asyncio.get_running_loop(), stop)
+    if threading.get_ident() in _early:
+        stop.press()
     try:
         yield
     finally:
@@ -107,30 +110,34 @@ def _in_thread(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def beside(work: Callable[[], T]) -> T:
-    """What ``work`` returns, done in a thread so that other tasks go on. Cancelled once, the run in it asks nothing
-    more and is waited for until it has written what is whole; cancelled twice, it waits for nothing either."""
-    threads: list[int] = []
+    """What ``work`` returns, done in a thread of its own so that other tasks go on. Cancelled once, the run in it asks
+    nothing more and is waited for until it has written what is whole; cancelled twice, it waits for nothing either."""
+    threads: Future[int] = Future()
 
     def run() -> T:
-        threads.append(threading.get_ident())
+        threads.set_result(threading.get_ident())
         return work()
 
+    own = ThreadPoolExecutor(1, "rollmill-run")
     # Not a task: the ``KeyboardInterrupt`` that tells of a stopped run would end this event loop.
-    running = asyncio.get_running_loop().run_in_executor(None, run)
+    running = asyncio.get_running_loop().run_in_executor(own, run)
+    own.shutdown(wait=False)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await _ended(running, threads)
+        await _ended(running, threads.result())
         raise
 
 
-async def _ended(running: asyncio.Future[Any], threads: list[int]) -> None:
+async def _ended(running: asyncio.Future[Any], thread: int) -> None:
     """Returns when the run was stopped and is over. It may not even have begun to ask yet."""
-    pressed = False
+    _early.add(thread)
+    if _press(thread):
+        _early.discard(thread)
     while not running.done():
-        pressed = pressed or bool(threads and _press(threads[0]))
         try:
-            await asyncio.wait([running], timeout=_LOOK_AGAIN)
+            await asyncio.wait([running])
         except asyncio.CancelledError:
-            pressed = bool(threads and _press(threads[0]))
+            _press(thread)
+    _early.discard(thread)
     running.exception()  # how it ended is known

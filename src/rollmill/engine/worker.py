@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 from rollmill.engine.handover import Handed, Sender
@@ -24,6 +27,16 @@ def begin(plan: Plan, stop: Event, into: socket | None) -> None:
     global _worker, _stop, _sender
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker, _stop, _sender = Worker(plan), stop, Sender(into)
+    if into is not None:
+        threading.Thread(target=_end_with_the_other_end, args=(into,), daemon=True).start()
+
+
+def _end_with_the_other_end(of: socket) -> None:
+    """A process that is killed tells nobody: its workers would wait for tasks for ever."""
+    killed = select.poll()
+    killed.register(of, 0)  # hanging up is told whatever was asked for
+    killed.poll()
+    os._exit(1)
 
 
 def started() -> None:
