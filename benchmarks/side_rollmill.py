@@ -48,12 +48,12 @@ def arrow_batches(format_name: str, folder: str) -> Iterator[Any]:
 
 def engine_batches(format_name: str, folder: str, workers: int) -> Iterator[Any]:
     """The batches that a run writes, before they are written."""
-    from rollmill.engine.ingest import _results
     from rollmill.engine.tasks import Plan
+    from rollmill.engine.workers import task_results
 
     reader = attached(format_name, folder)
     plan = Plan(reader.discovered().root, recursive=True, branches="live", media=None, on_error="record", where=None)
-    for result in _results(plan, reader.manifest_rows(), workers):
+    for result in task_results(plan, reader.manifest_rows(), workers):
         yield from result.batches
 
 

@@ -40,4 +40,4 @@ def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """With several workers nothing is worked out in this process until they have started: all of it is theirs."""
-    monkeypatch.setattr("rollmill.engine.ingest._meanwhile", lambda *_: ())
+    monkeypatch.setattr("rollmill.engine.workers._meanwhile", lambda *_: ())

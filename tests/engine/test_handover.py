@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rollmill import AgentRolloutSeedSource
-from rollmill.engine import ingest as ingest_module
+from rollmill.engine import workers as workers_module
 from rollmill.engine.handover import SMALL, Handed, Receiver, Sender
 from rollmill.engine.ingest import IngestSummary, ingest
 from rollmill.engine.tasks import Plan, Result, Worker
@@ -140,7 +140,7 @@ def test_what_is_read_before_the_workers_have_started_comes_first(
         yield from map(Worker(plan).process, islice(todo, 2))
 
     alone, _ = rows_of(big, tmp_path / "one.parquet", workers=1)
-    monkeypatch.setattr(ingest_module, "_meanwhile", two_tasks)
+    monkeypatch.setattr(workers_module, "_meanwhile", two_tasks)
     together, _ = rows_of(big, tmp_path / "two.parquet", workers=2)
     assert together == alone
 
@@ -156,13 +156,13 @@ BUSY = """
 import sys, time
 from pathlib import Path
 from rollmill import AgentRolloutSeedSource
-from rollmill.engine import ingest
+from rollmill.engine import ingest, workers
 
 def slow(*arguments):
     print("taken", flush=True)
     time.sleep(60)
 
-ingest._meanwhile, ingest._take = (lambda *_: ()), slow
+workers._meanwhile, ingest._take = (lambda *_: ()), slow
 ingest.ingest(AgentRolloutSeedSource(format="claude_code", path=sys.argv[1]), Path(sys.argv[2]), workers=2)
 """
 
