@@ -8,7 +8,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -349,13 +349,19 @@ def test_beside_other_tasks(tmp_path: Path) -> None:
         assert asyncio.run(made).count_records() == 3
 
 
+async def asking(run: Coroutine[Any, Any, Any], server: ModelServer) -> asyncio.Task[Any]:
+    """The run as a task that has asked its first four calls."""
+    running = asyncio.create_task(run)
+    while len(server.requests) < 4:
+        await asyncio.sleep(0.01)
+    return running
+
+
 def test_cancelling_finishes_what_is_in_flight_and_running_again_goes_on(tmp_path: Path) -> None:
     config = builder(seed_file(tmp_path / "seed.jsonl", 20), parallel=4, a="{{ id }}")
 
     async def cancelled(server: ModelServer) -> None:
-        running = asyncio.create_task(designer(tmp_path, server).acreate(config, num_records=None))
-        while len(server.requests) < 4:
-            await asyncio.sleep(0.01)
+        running = await asking(designer(tmp_path, server).acreate(config, num_records=None), server)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -389,9 +395,7 @@ def test_cancelling_twice_waits_for_nothing(tmp_path: Path) -> None:
     config = builder(seed_file(tmp_path / "seed.jsonl", 20), parallel=4, a="{{ id }}")
 
     async def cancelled(server: ModelServer) -> None:
-        running = asyncio.create_task(designer(tmp_path, server).acreate(config, num_records=None))
-        while len(server.requests) < 4:
-            await asyncio.sleep(0.01)
+        running = await asking(designer(tmp_path, server).acreate(config, num_records=None), server)
         while not running.done():
             running.cancel()
             await asyncio.sleep(0.2)

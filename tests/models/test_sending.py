@@ -12,6 +12,7 @@ import pytest
 
 from rollmill.models import Reply
 from rollmill.models.client import _LATE, OpenAICompatible
+from rollmill.models.sending import _begun
 from tests.models.asking import request, within
 
 CHOICE = {"message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}
@@ -121,3 +122,46 @@ async def with_a_full_connection(
     assert not asking.done()
     await then(model, asking)
     await model.close()
+
+
+class Writing:
+    """Something to send that waits half-way until it may go on."""
+
+    def __init__(self) -> None:
+        self.may_go_on = asyncio.get_running_loop().create_future()
+        self.did: list[str] = []
+
+    async def work(self) -> None:
+        self.did.append("begun")
+        try:
+            await self.may_go_on
+            await asyncio.sleep(0)
+            self.did.append("ended")
+        finally:
+            self.did.append("left")
+
+
+def test_what_has_to_wait_goes_on_where_it_stopped() -> None:
+    async def run() -> None:
+        writing = Writing()
+        rest = asyncio.create_task(_begun(writing.work()))
+        assert writing.did == ["begun"]
+        await asyncio.sleep(0)
+        writing.may_go_on.set_result(None)
+        await rest
+        assert writing.did == ["begun", "ended", "left"]
+
+    within(run())
+
+
+def test_what_has_to_wait_can_be_cancelled() -> None:
+    async def run() -> None:
+        writing = Writing()
+        rest = asyncio.create_task(_begun(writing.work()))
+        await asyncio.sleep(0)
+        rest.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await rest
+        assert writing.did == ["begun", "left"]
+
+    within(run())

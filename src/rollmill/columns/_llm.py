@@ -48,14 +48,13 @@ class Conversation:
         self.messages = messages
         self.answered = False
         self.reasoning: str | None = None
-        self.schema = schema
-        self._ask, self._alias, self._sample = ask, alias, sample
+        self._ask, self._alias, self._schema, self._sample = ask, alias, schema, sample
 
     async def reply(self) -> str:
         """The model's next reply. Raises ``Failed`` when there is none that is whole, and fatal ``ModelError``s."""
         try:
             # A copy: what was asked is hashed and kept, and this list grows.
-            reply = await self._ask(self._alias, list(self.messages), schema=self.schema, sample=self._sample)
+            reply = await self._ask(self._alias, list(self.messages), schema=self._schema, sample=self._sample)
         except ModelError as error:
             if error.fatal:
                 raise

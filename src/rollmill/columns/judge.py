@@ -119,7 +119,7 @@ class LLMJudgeColumnConfig(LLMColumn):
 
     async def _value(self, talk: Conversation, evidence: Quoted | None) -> dict[str, Any]:
         found: dict[str, Any] = await repaired(
-            talk, "object", lambda value: _judgement(value, self.scores, evidence), talk.schema or {}
+            talk, "object", lambda value: _judgement(value, self.scores, evidence), self._schema
         )
         return found
 

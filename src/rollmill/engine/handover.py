@@ -1,7 +1,7 @@
 """Rows from a worker process to the process that started it, without going through a pipe.
 
 A task's batches are written once, into anonymous memory, and its file descriptor is handed over; the receiver maps it
-and copies nothing. Through a pipe each byte is copied five times, 64 kB at a time: a third of the time of two workers.
+and copies nothing. Through a pipe each byte is copied several times, 64 kB at a time: a third of two workers' time.
 The memory is gone when the last batch is, and with the processes, whatever ends them. Where a system has no such
 memory (it is Linux's), batches go through the pipe.
 """
@@ -85,13 +85,15 @@ class Receiver:
         descriptor = self._arrived.pop(sent.name)
         try:
             return replace(sent.result, batches=_read(descriptor, sent.size))
+        except OSError as error:
+            raise _too_many(error.strerror or str(error)) from error
         finally:
             os.close(descriptor)
 
     def _take_one(self) -> None:
         name, descriptors, _, _ = socket.recv_fds(self._socket, 64, 1)
         if not descriptors:
-            raise RollmillError("too many files are open: raise the limit (ulimit -n), or run with --workers 1")
+            raise _too_many("too many open files")
         self._arrived[name] = descriptors[0]
 
     def close(self) -> None:
@@ -102,6 +104,13 @@ class Receiver:
         if self.into is not None:
             self.into.close()
             self._socket.close()
+
+
+def _too_many(why: str) -> RollmillError:
+    """Rows that wait to be written hold one file each."""
+    return RollmillError(
+        f"the rows of a worker cannot be taken over ({why}): raise the limit (ulimit -n), or run with --workers 1"
+    )
 
 
 def _write(descriptor: int, batches: list[pa.RecordBatch]) -> int:

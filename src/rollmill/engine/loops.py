@@ -132,8 +132,7 @@ async def beside(work: Callable[[], T]) -> T:
 async def _ended(running: asyncio.Future[Any], thread: int) -> None:
     """Returns when the run was stopped and is over. It may not even have begun to ask yet."""
     _early.add(thread)
-    if _press(thread):
-        _early.discard(thread)
+    _press(thread)
     while not running.done():
         try:
             await asyncio.wait([running])
