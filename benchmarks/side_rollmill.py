@@ -151,7 +151,9 @@ def warm_up() -> None:
 
     import rollmill.engine.preload
     import rollmill.engine.tasks
-    import rollmill.seeds.batches  # noqa: F401
+    import rollmill.seeds.batches
+    import rollmill.seeds.rollout_reader
+    import rollmill.seeds.source  # noqa: F401
 
     pyarrow.array([0])  # the first list that pyarrow converts makes it import pandas, where pandas is installed
 

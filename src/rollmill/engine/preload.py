@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import ModuleType
 
 import pyarrow
+import pyarrow.compute as _compute  # noqa: F401
 
 import rollmill.engine.worker as _worker  # noqa: F401
 import rollmill.formats.claude_code as _claude_code  # noqa: F401
