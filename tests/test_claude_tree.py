@@ -26,9 +26,8 @@ _record = st.fixed_dictionaries(
 
 def thread(drawn: list[dict[str, object]]) -> Thread:
     records = [msgspec.convert(fields | {"uuid": f"u{n}"}, Record) for n, fields in enumerate(drawn)]
-    for record in records:
-        record.settle()
-        record.message_key = record.uuid or ""
+    for n, record in enumerate(records):
+        record.settle(f"u{n}")
     return Thread(records)
 
 

@@ -8,6 +8,7 @@ fraction of a microsecond, which is what lets a gigabyte of rollouts pass in sec
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -210,7 +211,7 @@ class Rollout(Struct):
 
     @property
     def tool_call_count(self) -> int:
-        return sum(len(message.tool_calls) for message in self.messages)
+        return sum([len(message.tool_calls) for message in self.messages])
 
     @property
     def final_assistant_message(self) -> str | None:
@@ -261,12 +262,13 @@ def add_usage(usages: list[Usage]) -> Usage:
     """The sum of the calls' tokens, each figure None when no call states it."""
     total = Usage()
     for name in Usage.__struct_fields__:
-        figures = [figure for usage in usages if (figure := getattr(usage, name)) is not None]
-        if figures:
-            setattr(total, name, sum(figures))
+        figures = list(map(attrgetter(name), usages))
+        stated = sum(filter(None, figures))
+        if stated or 0 in figures:
+            setattr(total, name, stated)
     return total
 
 
 def count_thinking(messages: list[Message]) -> dict[str, int]:
     """How many model messages carry which kind of thinking; ``none`` for those without."""
-    return dict(Counter(m.extra.thinking or "none" for m in messages if m.role == "assistant"))
+    return dict(Counter([m.extra.thinking or "none" for m in messages if m.role == "assistant"]))

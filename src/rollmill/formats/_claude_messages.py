@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rollmill.formats import RolloutFile
 from rollmill.formats._claude_blocks import Blocks
@@ -36,8 +37,7 @@ class Conversation:
 
 def build(records: Sequence[Record], file: RolloutFile, session_id: str, is_sub_agent: bool) -> Conversation:
     """The conversation of one branch."""
-    builder = _Builder(file, session_id, is_sub_agent)
-    builder.prompts = {record.uuid for record in records if record.type == "user"}
+    builder = _Builder(records, file, session_id, is_sub_agent)
     for record in records:
         builder.take(record)
     return builder.finish()
@@ -66,7 +66,8 @@ def call_id(record: Record, position: int) -> str:
 class _Builder:
     """Holds the messages of one branch while its records pass."""
 
-    def __init__(self, file: RolloutFile, session_id: str, is_sub_agent: bool) -> None:
+    def __init__(self, records: Sequence[Record], file: RolloutFile, session_id: str, is_sub_agent: bool) -> None:
+        self.records = records
         self.blocks = Blocks(file, session_id)
         self.is_sub_agent = self.task_expected = is_sub_agent
         self.conversation = Conversation()
@@ -77,17 +78,16 @@ class _Builder:
         self.segment = 0
         self.segment_is_new = True
         self.results: list[tuple[Message, Record]] = []
-        self.prompts: set[str | None] = set()
         self.nameless_calls: list[str] = []
 
     def take(self, record: Record) -> None:
-        kind = record.type if record.message is not None else None
-        if kind == "assistant":
-            self._assistant(record)
-        elif kind == "user":
-            self._user(record)
-        elif record.is_queued_prompt:
-            self._queued_prompt(record)
+        if record.is_conversation:
+            if record.type == "assistant":
+                self._assistant(record)
+            elif record.type == "user":
+                self._user(record)
+            else:
+                self._queued_prompt(record)
         elif record.subtype == "compact_boundary":
             self._compaction()
         elif record.subtype == "api_error":
@@ -106,9 +106,11 @@ class _Builder:
 
     def _leave_out(self, repeated: list[Message]) -> None:
         """A record of which nothing is left in the row said again what another had said."""
+        if not repeated:
+            return
         gone = {id(message) for message in repeated}
         left = {id(record) for message, record in self.results if id(message) not in gone}
-        for message, record in self.results if gone else ():
+        for message, record in self.results:
             if id(message) in gone and id(record) not in left:
                 record.fate = "duplicate"
 
@@ -150,12 +152,12 @@ class _Builder:
     def _fill(self, message: Message, lines: list[Record]) -> None:
         if len(lines) > 1:
             lines.sort(key=_line)
+            self.times += [line.timestamp for line in lines[1:]]
         first, extra = lines[0], message.extra
         extra.timestamp, extra.line = utc(first.timestamp), first.line
         content = _AssistantContent(message, self)
         for line in lines:
             line.fate = content.take(line)
-        self.times += [line.timestamp for line in lines[1:]]
         first.fate = "used"
         if first.message is not None:
             extra.model = first.message.model
@@ -233,6 +235,11 @@ class _Builder:
         content = [self.blocks.of(block, record, positions.get(id(block), 0)) for block in blocks]
         return Message("user", [block for block in content if block.text != "" or block.type != "text"], extra=extra)
 
+    @cached_property
+    def prompts(self) -> set[str | None]:
+        """The uuids of the branch's user records."""
+        return {record.uuid for record in self.records if record.type == "user"}
+
     def _queued_prompt(self, record: Record) -> None:
         if record.attachment is not None and record.attachment.source_uuid in self.prompts:
             record.fate = "duplicate"
@@ -265,6 +272,8 @@ class _Builder:
 
 class _AssistantContent:
     """The blocks of one assistant message, gathered from its lines; what was said before is not said again."""
+
+    __slots__ = ("builder", "kinds", "message", "order", "server_results", "signatures", "thoughts")
 
     def __init__(self, message: Message, builder: _Builder) -> None:
         self.message = message

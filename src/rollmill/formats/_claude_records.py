@@ -131,17 +131,24 @@ class Record(Struct, gc=False):
     message_key: str = private_field("", "key")
     """What the lines of one API message share; set once the record is sure to have a uuid."""
 
-    def settle(self) -> None:
-        """Set what follows from the fields, once the whole line is read. Not ``__post_init__``: many records are
-        bookkeeping, and the decoder would call it for each."""
+    def settle(self, uuid: str) -> None:
+        """Set the uuid, or what stands for it, and what follows from the fields, once the whole line is read. Not
+        ``__post_init__``: many records are bookkeeping, and the decoder would call it for each."""
+        self.uuid = self.message_key = uuid
         kind, message = self.type, self.message
         if message is not None:
-            self.is_conversation = kind in ("user", "assistant") or self.is_queued_prompt
-            self.blocks = _blocks(message.content)
-            self.is_model_output = kind == "assistant" and not self.isApiErrorMessage and message.model != "<synthetic>"
-        elif self.is_queued_prompt and self.attachment is not None:
+            content = message.content
+            self.blocks = [ContentBlock("text", content)] if isinstance(content, str) else content or ()
+            self.message_key = message.id or uuid
+            if kind == "assistant":
+                self.is_conversation = True
+                self.is_model_output = not self.isApiErrorMessage and message.model != "<synthetic>"
+            else:
+                self.is_conversation = kind == "user" or self.is_queued_prompt
+        elif kind == "attachment" and self.attachment is not None and self.is_queued_prompt:
             self.is_conversation = True
-            self.blocks = _blocks(self.attachment.prompt)
+            prompt = self.attachment.prompt
+            self.blocks = [ContentBlock("text", prompt)] if isinstance(prompt, str) else prompt or ()
 
     @property
     def is_queued_prompt(self) -> bool:
@@ -156,10 +163,6 @@ class Record(Struct, gc=False):
     def only_results(self) -> bool:
         """Whether a user record carries tool results and nothing else."""
         return self.type == "user" and bool(self.blocks) and all(block.type == "tool_result" for block in self.blocks)
-
-
-def _blocks(content: str | list[ContentBlock] | None) -> Sequence[ContentBlock]:
-    return [ContentBlock("text", content)] if isinstance(content, str) else content or ()
 
 
 TREE_TYPES = frozenset({"user", "assistant", "system", "attachment", "progress"})

@@ -35,8 +35,8 @@ class Thread:
 
     def live_branch(self) -> Branch:
         """The branch whose leaf is latest in the file, with what belongs to it though the walk does not pass it."""
-        turns = [n for n, record in enumerate(self.records) if record.is_conversation]
-        own = {n for n in turns if not self.records[n].teamName} or set(turns)
+        own = {n for n, r in enumerate(self.records) if r.is_conversation and not r.teamName}
+        own = own or {n for n, r in enumerate(self.records) if r.is_conversation}
         leaves = self._leaves(own) or sorted(own)[-1:]
         return self._branch(self._latest(leaves)) if leaves else Branch([])
 
@@ -47,12 +47,19 @@ class Thread:
         if len(leaves) > 1 and (last.only_results or last.is_queued_prompt):
             if (parent := self._turn_above(last)) is None:
                 return leaves[-1]
-            turn = {n for n, record in enumerate(self.records) if _same_turn(record, parent)}
+            turn = self._lines_of(parent)
             barren: set[int] = set()
             for leaf in reversed(leaves[:-1]):
                 if self._passes(leaf, turn, barren):
                     return leaf
         return leaves[-1]
+
+    def _lines_of(self, record: Record) -> set[int]:
+        """Where the lines of a record's message are."""
+        if record.type != "assistant":
+            return {self._index(record)}
+        key = record.message_key
+        return {n for n, r in enumerate(self.records) if r.message_key == key and r.type == "assistant"}
 
     def _passes(self, leaf: int, turn: set[int], barren: set[int]) -> bool:
         """Whether the way from a leaf to the root passes a record of ``turn``. From where it certainly does not is
@@ -124,11 +131,11 @@ class Thread:
             record = records[current]
             path.append(record)
             parent = record.parentUuid or record.logicalParentUuid
-            before = current
-            current = position.get(parent) if parent else None
-            if current is None and (parent or _continues(record)):
-                current = self._turn_before(before, seen)
-                gaps += bool(parent) or self._lost_its_parent(record, current)
+            above = position.get(parent) if parent else None
+            if above is None and (parent or _continues(record)):
+                above = self._turn_before(current, seen)
+                gaps += bool(parent) or self._lost_its_parent(record, above)
+            current = above
         path.reverse()
         return Branch(path, gaps)
 
@@ -154,25 +161,21 @@ class Thread:
             return path
         keys = {record.message_key for record in path if record.type == "assistant"}
         lines = [r for r in off_path if r.type == "assistant" and r.message_key in keys]
-        asked = {block.tool_use_id for record in off_path if record.type == "user" for block in _results(record)}
+        asked = {block.tool_use_id for record in off_path for block in _results(record)}
         calls = _calls([*path, *lines], asked) if asked else {}
-        results = [r for r in off_path if r.type == "user" and any(b.tool_use_id in calls for b in _results(r))]
+        results = [r for r in off_path if any(block.tool_use_id in calls for block in _results(r))]
         path = _inserted(path, lines, results, calls) if lines or results else path
-        turns = {id(record) for record in path}
-        queued = [r for r in off_path if r.is_queued_prompt and id(self._turn_above(r)) in turns]
+        queued = [record for record in off_path if record.is_queued_prompt]
         return self._with_queued(path, queued) if queued else path
 
     def _with_queued(self, path: list[Record], queued: list[Record]) -> list[Record]:
         """The path with prompts that were typed meanwhile, each before the first record written after it."""
-        for prompt in queued:
+        turns = {id(record) for record in path}
+        for prompt in [record for record in queued if id(self._turn_above(record)) in turns]:
             at = self._index(prompt)
             after = next((n for n, record in enumerate(path) if self._index(record) > at), len(path))
             path = [*path[:after], prompt, *path[after:]]
         return path
-
-
-def _same_turn(record: Record, other: Record) -> bool:
-    return record is other or (record.type == other.type == "assistant" and record.message_key == other.message_key)
 
 
 def _continues(record: Record) -> bool:
@@ -186,7 +189,8 @@ def _compacts(record: Record) -> bool:
 
 
 def _results(record: Record) -> list[ContentBlock]:
-    return [block for block in record.blocks if block.type == "tool_result"]
+    """The tool results in a user's record."""
+    return [block for block in record.blocks if block.type == "tool_result"] if record.type == "user" else []
 
 
 def _calls(records: list[Record], asked: set[str | None]) -> dict[str | None, str]:
@@ -210,7 +214,11 @@ def _inserted(
     for line in lines:
         behind.setdefault(id(by_key[line.message_key]), []).append(line)
     answered = {
-        block.tool_use_id for record in (path if results else ()) if record.type == "user" for block in _results(record)
+        block.tool_use_id
+        for record in (path if results else ())
+        if record.type == "user"
+        for block in record.blocks
+        if block.type == "tool_result"
     }
     repeated = []
     for result in results:
@@ -230,13 +238,13 @@ def _inserted(
 
 def threads(records: list[Record], is_agent_file: bool) -> tuple[Thread | None, list[Thread]]:
     """The main thread and the sidechains of one file. In a sub-agent's own file its thread is the main one."""
-    main = [r for r in records if is_agent_file or not r.isSidechain]
+    inline = [] if is_agent_file else [record for record in records if record.isSidechain]
+    main = [record for record in records if not record.isSidechain] if inline else records
     side: dict[str, list[Record]] = {}
     owner: dict[str, str] = {}
-    for record in records if not is_agent_file else []:
-        if record.isSidechain:
-            key = record.agentId or owner.get(record.parentUuid or "") or record.uuid or f"line:{record.line}"
-            owner[record.uuid or ""] = key
-            side.setdefault(key, []).append(record)
+    for record in inline:
+        key = record.agentId or owner.get(record.parentUuid or "") or record.uuid or f"line:{record.line}"
+        owner[record.uuid or ""] = key
+        side.setdefault(key, []).append(record)
     main_thread = Thread(main) if any(r.is_conversation for r in main) else None
     return main_thread, [Thread(rs, agent_id=rs[0].agentId, root=rs[0]) for rs in side.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -23,10 +24,12 @@ def answered_in_place(messages: list[Message]) -> tuple[list[Message], list[Mess
     behind it. A result without any call stays where it stood."""
     if _are_in_place(messages):
         return messages, []
+    if (ordered := _by_unique_ids(messages)) is not None:
+        return ordered, []
     answers = _answers(messages)
     answered = {id(result) for result in answers.values()}
     called = {call.id for message in messages for call in message.tool_calls}
-    ordered: list[Message] = []
+    ordered = []
     repeated: list[Message] = []
     for message in messages:
         if message.role == "tool" and id(message) in answered:
@@ -56,6 +59,23 @@ def _are_in_place(messages: list[Message]) -> bool:
         else:
             waiting, at = message.tool_calls, 0
     return True
+
+
+def _by_unique_ids(messages: list[Message]) -> list[Message] | None:
+    """The same order, found quicker, where no two calls and no two results have one id; None elsewhere."""
+    results = {message.tool_call_id: message for message in messages if message.role == "tool"}
+    calls = [call.id for message in messages for call in message.tool_calls]
+    others = [message for message in messages if message.role != "tool"]
+    if len(results) + len(others) < len(messages) or len(set(calls)) < len(calls) or not results.keys() <= set(calls):
+        return None
+    ordered: list[Message] = []
+    for message in others:
+        ordered.append(message)
+        for call in message.tool_calls:
+            if (result := results.get(call.id)) is not None:
+                result.extra.segment = message.extra.segment
+                ordered.append(result)
+    return ordered
 
 
 def _answers(messages: list[Message]) -> dict[tuple[int, int], Message]:
@@ -111,12 +131,9 @@ def sum_up(meta: SourceMeta, messages: list[Message], reasons: dict[int, str] | 
 
 
 def _segments(messages: list[Message], reasons: dict[int, str]) -> list[Segment]:
-    segments: list[Segment] = []
-    for position, message in enumerate(messages):
-        index = message.extra.segment
-        if not segments or segments[-1].index != index:
-            segments.append(Segment(index, reasons.get(index, "start"), position))
-    return segments
+    indexes = [message.extra.segment for message in messages]
+    stretches = groupby(range(len(indexes)), indexes.__getitem__)
+    return [Segment(index, reasons.get(index, "start"), next(stretch)) for index, stretch in stretches]
 
 
 def _count_calls(fidelity: Fidelity, messages: list[Message]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 
@@ -63,6 +64,6 @@ def _without_z(time: str) -> str:
 def _are_utc_alike(times: list[Any]) -> bool:
     """Whether all are UTC texts of one form, which sort as they are."""
     try:
-        return set(map(len, times)) == {24} and {time[-1] for time in times} == {"Z"}
+        return set(map(len, times)) == {24} and set(map(itemgetter(-1), times)) == {"Z"}
     except TypeError:
         return False

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -120,21 +121,21 @@ class _Session:
         at: dict[str, int] = {}
         counts.total = len(records) + counts.unknown + counts.unreadable
         for record in records:
-            if record.type in TREE_TYPES and (record.message is not None or record.type not in ("user", "assistant")):
-                record.settle()
-                uuid = record.uuid = record.uuid or _stand_in(record, at)
-                record.message_key = (record.message.id if record.message is not None else None) or uuid
+            kind = record.type
+            if kind in TREE_TYPES and (record.message is not None or kind not in ("user", "assistant")):
+                uuid = record.uuid or _stand_in(record, at)
+                record.settle(uuid)
                 if (first := at.get(uuid)) is None:
                     at[uuid] = len(tree)
                     tree.append(record)
                 elif tree[first].fate != "unknown":
                     counts.duplicate += 1
-                    if tree[first].type == record.type:
+                    if tree[first].type == kind:
                         record.line = tree[first].line
                         tree[first] = record
                 else:
                     tree[first] = record
-            elif record.type in METADATA_TYPES:
+            elif kind in METADATA_TYPES:
                 self.bookkeeping.append(record)
             else:
                 self._count_unknown(record)
@@ -167,21 +168,20 @@ class _Session:
         follows on. A copied history is followed by what is new, and stays."""
         own = next((n for n, record in enumerate(self.tree) if record.sessionId == self.session_id), 0)
         strays = [record for record in self.tree[:own] if record.is_conversation]
+        if not strays:
+            return
         followed = {record.parentUuid for record in self.tree[own:]}
-        if strays and not followed & {record.uuid for record in self.tree[:own]}:
+        if not followed & {record.uuid for record in self.tree[:own]}:
             self.tree = [record for record in self.tree if not any(record is stray for stray in strays)]
             self.ledger.records.replayed += len(strays)
 
     def _close_ledger(self) -> None:
         counts = self.ledger.records
-        turns: list[Record] = []
-        for record in self.tree:
-            if not record.is_conversation:
-                counts.metadata += record.fate != "unknown"
-            else:
-                turns.append(record)
-                if not record.is_said:
-                    record.fate = "metadata"
+        turns = [record for record in self.tree if record.is_conversation]
+        for record in turns:
+            if record.type == "assistant" and not record.is_model_output:
+                record.fate = "metadata"
+        counts.metadata += sum([r.fate != "unknown" for r in self.tree if not r.is_conversation])
         for fate, number in Counter([record.fate or "abandoned" for record in turns]).items():
             setattr(counts, fate, getattr(counts, fate) + number)
         lost = [record for record in turns if not record.fate]
@@ -298,17 +298,20 @@ class _Session:
     def _last(self, name: str) -> str | None:
         """The last value of a title field; a summary only when its leaf is in this file, for logs also carry the
         titles of other sessions."""
-        known = {record.uuid for record in self.tree} if name == "summary" else set()
         for record in reversed(self.bookkeeping):
             value = getattr(record, name)
-            if value and (name != "summary" or record.leafUuid is None or record.leafUuid in known):
+            if value and (name != "summary" or record.leafUuid is None or record.leafUuid in self._uuids):
                 return str(value)
         return None
+
+    @cached_property
+    def _uuids(self) -> set[str | None]:
+        return {record.uuid for record in self.tree}
 
     def _link_sidechains(self, rollouts: list[Rollout]) -> None:
         """Tie each inline sidechain to the main thread's call with the same prompt, when exactly one has it."""
         main, sidechains = rollouts[0], [r for r in rollouts if r.is_sidechain and not self.is_agent_file]
-        if main.is_sidechain:
+        if main.is_sidechain or not sidechains:
             return
         calls = [c for m in main.messages for c in m.tool_calls if c.function.name in SUB_AGENT_TOOLS]
         for sidechain in sidechains:
@@ -331,9 +334,9 @@ def _stand_in(record: Record, taken: Mapping[str, int]) -> str:
 def _children(conversation: Conversation, thread: Thread) -> list[Child]:
     """The sub-agents a branch started, in order: told by the results of its calls, else by their progress records."""
     by_call = {child.tool_call_id: child for child in conversation.children}
-    calls = (message.tool_call_id for message in conversation.messages if message.role == "tool")
-    ordered = {by_call[call].agent_id: by_call[call] for call in calls if call in by_call}
-    for record in thread.records:
+    answered = [m.tool_call_id for m in conversation.messages if m.role == "tool"] if by_call else []
+    ordered = {by_call[call].agent_id: by_call[call] for call in answered if call in by_call}
+    for record in [record for record in thread.records if record.data is not None]:
         if isinstance(record.data, Progress) and record.data.type == "agent_progress" and record.data.agentId:
             ordered.setdefault(record.data.agentId, Child(record.data.agentId, record.parentToolUseID))
     return list(ordered.values())
