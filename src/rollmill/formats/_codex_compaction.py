@@ -32,15 +32,15 @@ class Replacement:
 def replacement(history: Raw, summary: str, messages: Sequence[Message]) -> Replacement:
     """A replacement history compared with the messages before it. The summary itself is no news."""
     found = Replacement()
-    known = _by_text(messages)
-    for position, item in enumerate(_items(history)):
+    items = _items(history)
+    known = _by_text(messages, {_role(item) for item in items})
+    for position, item in enumerate(items):
         found.encrypted = found.encrypted or is_encrypted(item.encrypted_content)
         if item.type != "message" or not item.role:
             continue
-        role = "system" if item.role == "developer" else item.role
         texts = [item.content] if isinstance(item.content, str) else [p.text or "" for p in item.content or ()]
         text = "".join(texts)
-        if earlier := known.get((role, text)):
+        if earlier := known.get((_role(item), text)):
             found.kept += earlier.pop(0) if len(earlier) > 1 else earlier[0]
         elif not (summary and summary in text):
             found.news.append((item, position))
@@ -54,16 +54,23 @@ def _items(history: Raw) -> list[Item]:
         return []
 
 
-def _by_text(messages: Sequence[Message]) -> dict[tuple[str, str], list[list[Message]]]:
-    """Which messages said a text: one whole, one of an assistant's texts, or the parts of one user record together."""
-    known: dict[tuple[str, str], list[list[Message]]] = {}
+def _role(item: Item) -> str | None:
+    return "system" if item.role == "developer" else item.role
+
+
+def _by_text(messages: Sequence[Message], roles: set[str | None]) -> dict[tuple[str | None, str], list[list[Message]]]:
+    """Which messages of the roles said a text: one whole, one of an assistant's texts, or the parts of one user record
+    together."""
+    known: dict[tuple[str | None, str], list[list[Message]]] = {}
     records: dict[tuple[str, int | None], list[Message]] = {}
     for message in messages:
+        if message.role not in roles:
+            continue
         records.setdefault((message.role, message.extra.line), []).append(message)
         for block in message.content if message.role == "assistant" and len(message.content) > 1 else ():
             known.setdefault((message.role, block.text or ""), []).append([message])
     for (role, _), parts in records.items():
-        whole = "".join(block.text or "" for part in parts for block in part.content)
+        whole = "".join([block.text or "" for part in parts for block in part.content])
         known.setdefault((role, whole), []).append(parts)
     return known
 

@@ -34,16 +34,13 @@ class Line(NamedTuple):
     time: Any
 
 
-def parent_id(header: Record | None, records: Sequence[Record]) -> str | None:
-    """The thread this one repeats: named by the header, else the owner of the second header."""
-    if header is None or header.payload is None or header.payload.history_mode == "paginated":
+def parent_id(headers: Sequence[Record]) -> str | None:
+    """The thread that the one of the first header repeats: named there, else the owner of another header."""
+    threads = [header.payload for header in headers if header.payload is not None]
+    if not threads or threads[0].history_mode == "paginated":
         return None
-    if header.payload.forked_from_id:
-        return header.payload.forked_from_id
-    for record in records:
-        if record.type == "session_meta" and record.payload is not None and record.payload.id != header.payload.id:
-            return record.payload.id
-    return None
+    others = (thread.id for thread in threads if thread.id != threads[0].id)
+    return threads[0].forked_from_id or next(others, None)
 
 
 def replayed_lines(file: RolloutFile, header: Record, parent: str) -> set[int] | None:

@@ -218,6 +218,13 @@ class TurnContext(Struct, gc=False):
     model: str | None = None
 
 
+class Compacted(Struct, gc=False):
+    type: ClassVar[None] = None
+    role: ClassVar[None] = None
+    message: str | None = None
+    replacement_history: Raw = Raw(b"")
+
+
 UsualItem = (
     MessageItem
     | ReasoningItem
@@ -252,6 +259,14 @@ class TurnContextLine(Struct, gc=False, kw_only=True, tag_field="type", tag="tur
     type: ClassVar[str] = "turn_context"
 
 
+class CompactedLine(Struct, gc=False, kw_only=True, tag_field="type", tag="compacted"):
+    timestamp: str | None = None
+    payload: Compacted
+    line: int = private_field(0, "line")
+    fate: str = private_field("metadata", "fate")
+    type: ClassVar[str] = "compacted"
+
+
 class SessionMetaLine(Struct, gc=False, kw_only=True, tag_field="type", tag="session_meta"):
     timestamp: str | None = None
     payload: Item
@@ -260,7 +275,7 @@ class SessionMetaLine(Struct, gc=False, kw_only=True, tag_field="type", tag="ses
     type: ClassVar[str] = "session_meta"
 
 
-USUAL = msgspec.json.Decoder(ResponseItemLine | EventLine | TurnContextLine | SessionMetaLine)
+USUAL = msgspec.json.Decoder(ResponseItemLine | EventLine | TurnContextLine | CompactedLine | SessionMetaLine)
 """A usual line, used like a ``Record``. Raises what msgspec raises for any other line."""
 
 

@@ -7,8 +7,9 @@ which user items a human typed. What each record became stands in its ``fate``, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
+
+from msgspec import Struct, field
 
 from rollmill.formats import RolloutFile
 from rollmill.formats._codex_compaction import parts_of, replacement
@@ -21,6 +22,7 @@ from rollmill.formats._codex_records import (
     Record,
     TokenInfo,
     Tokens,
+    UsualItem,
     is_encrypted,
     json_source,
 )
@@ -30,8 +32,7 @@ from rollmill.formats._times import utc
 from rollmill.rollout import Block, Child, Extra, Function, Message, Thinking, ToolCall, Usage
 
 
-@dataclass
-class Call:
+class Call(Struct, gc=False):
     """A model call that is being put together."""
 
     message: Message
@@ -341,11 +342,13 @@ class Turns:
     # Outputs
 
     def _output(self, record: Record, item: Item) -> None:
-        self.close_call()
-        output = item.output
-        success = output.success if isinstance(output, Part) else None
-        if isinstance(output, Part) and not output.type:
-            output = output.content if isinstance(output.content, str) else json_text(output.content)
+        if self.call is not None:
+            self.close_call()
+        output, success = item.output, None
+        if isinstance(output, Part):
+            success = output.success
+            if not output.type:
+                output = output.content if isinstance(output.content, str) else json_text(output.content)
         if isinstance(output, str):
             content = [Block("text", output)] if output else []
         else:
@@ -455,6 +458,9 @@ HANDLERS: dict[str, Callable[[Turns, Record, Item], None]] = {
 }
 """What takes an item of each type. Functions of the class, for bound ones in an instance would be a cycle, and a file's
 records would stay in memory until the garbage collector comes by."""
+USUAL_HANDLERS: dict[Any, Callable[[Turns, Any, Any], None]] = {
+    usual: HANDLERS[usual.type] for usual in get_args(UsualItem)
+}
 
 
 def _is_prompt(message: Message) -> bool:

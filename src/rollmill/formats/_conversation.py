@@ -99,7 +99,7 @@ def _answers(messages: list[Message]) -> dict[tuple[int, int], Message]:
 
 def strongest(kinds: list[Thinking]) -> Thinking | None:
     """The kind that says most about a message's thinking, when its blocks are of several; None of none."""
-    return next((kind for kind in _BY_RANK if kind in kinds), None) if kinds else None
+    return next(kind for kind in _BY_RANK if kind in kinds) if len(kinds) > 1 else kinds[0] if kinds else None
 
 
 def unusual_order(order: list[str]) -> str | None:

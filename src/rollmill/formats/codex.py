@@ -29,11 +29,14 @@ from rollmill.formats._codex_records import (
     USUAL,
     EventLine,
     Item,
+    MessageItem,
     Part,
+    ReasoningItem,
     Record,
     ResponseItemLine,
+    TurnContextLine,
 )
-from rollmill.formats._codex_turns import HANDLERS, Turns
+from rollmill.formats._codex_turns import USUAL_HANDLERS, Turns
 from rollmill.formats._conversation import spell_out_markers, sum_up
 from rollmill.formats._jsonl import Log, read_log
 from rollmill.formats._times import span
@@ -48,6 +51,9 @@ _CWD = re.compile(r"<cwd>([^<\n]+)</cwd>")
 _KEPT_HEADER_FIELDS = ("originator", "source", "model_provider", "history_mode", "history_base")
 _TYPED = frozenset({"user_message", "item_completed"})
 """The events that say what a human typed."""
+_NO_HEADERS = frozenset({ResponseItemLine, EventLine, TurnContextLine})
+_UNTOLD = frozenset(USUAL_HANDLERS) - {MessageItem, ReasoningItem}
+"""The usual items that no event repeats."""
 _decoder = msgspec.json.Decoder(Record)
 
 
@@ -94,10 +100,12 @@ class _Thread:
         self.file = file
         self.log = log
         self.ledger = log.ledger()
-        self.header = next((r for r in log.records if r.type == "session_meta" and r.payload is not None), None)
+        # By class first: most records are of others, and their class is the quickest to look at.
+        headers = [r for r in log.records if type(r) not in _NO_HEADERS and r.type == "session_meta" and r.payload]
+        self.header = headers[0] if headers else None
         self.meta = self._meta_item()
         self.forked_from: str | None = None
-        self.replayed = self._replayed()
+        self.replayed = self._replayed(headers)
         self.is_sub_agent = isinstance(self.meta.source, dict) and "subagent" in self.meta.source
         self.thread_name: str | None = None
         self.turns = Turns(file, self._said(), self.is_sub_agent)
@@ -127,9 +135,9 @@ class _Thread:
             return first
         return Item()
 
-    def _replayed(self) -> set[int]:
+    def _replayed(self, headers: Sequence[Record]) -> set[int]:
         """The lines that repeat a parent thread; none, with a note, when the parent is not there to compare with."""
-        parent = parent_id(self.header, self.log.records)
+        parent = parent_id(headers)
         if self.meta.history_mode == "paginated" and isinstance(base := self.meta.history_base, dict):
             self.forked_from = base.get("thread_id") if isinstance(base.get("thread_id"), str) else None
             before = base.get("end_ordinal_exclusive")
@@ -146,6 +154,8 @@ class _Thread:
     def _said(self) -> Said:
         said = Said()
         for record in self.log.records:
+            if type(record.payload) in _UNTOLD:
+                continue
             if self.replayed and record.line in self.replayed and record is not self.header:
                 continue
             item = record.payload or record
@@ -174,13 +184,12 @@ class _Thread:
 
     def _take_all(self) -> None:
         """Every record. The two kinds of line that most of a log is made of go straight to who takes them."""
-        turns, usual = self.turns, not self.replayed
+        turns, handlers = self.turns, {} if self.replayed else USUAL_HANDLERS
         for record in self.log.records:
-            kind: type = type(record)
             item: Any = record.payload
-            if usual and kind is ResponseItemLine:
-                HANDLERS[item.type](turns, record, item)
-            elif usual and kind is EventLine:
+            if (handler := handlers.get(type(item))) is not None:
+                handler(turns, record, item)
+            elif handlers and isinstance(record, EventLine):
                 self._take_event(record, item)
             else:
                 self._take(record)
