@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from pathlib import Path
 from stat import S_ISREG
@@ -94,7 +94,7 @@ def _other(entry: os.DirEntry[str], relative_path: str, real_root: str) -> Found
     if not entry.is_symlink():
         return FoundFile(relative_path, entry.name, 0, 0.0, "special_file")
     target = os.path.realpath(entry.path)
-    if not is_inside(target, real_root):
+    if not _is_below(target, real_root):
         return FoundFile(relative_path, entry.name, 0, 0.0, "link_out_of_root")
     if os.path.isdir(target):
         return None
@@ -113,7 +113,10 @@ def _linked(name: str, relative_path: str, target: str) -> FoundFile:
 
 def is_inside(path: str | Path, root: str | Path) -> bool:
     """Whether ``path``, links resolved, lies below ``root``."""
-    real_root = os.path.realpath(root)
+    return _is_below(path, os.path.realpath(root))
+
+
+def _is_below(path: str | Path, real_root: str) -> bool:
     return os.path.commonpath([os.path.realpath(path), real_root]) == real_root
 
 
@@ -135,6 +138,7 @@ class Tree:
     def __init__(self, root: Path, recursive: bool = True) -> None:
         self.root = root
         self.recursive = recursive
+        self._real_root = os.path.realpath(root)
         self._memo: dict[Any, Any] = {}
 
     def once(self, compute: Callable[[Tree], Any]) -> Any:
@@ -145,16 +149,20 @@ class Tree:
 
     def named(self, name: str) -> list[Path]:
         """The files of exactly this base name, anywhere in the tree."""
-        return self.once(_paths_by_name).get(name, [])  # type: ignore[no-any-return]
+        return [self.root / path for path in self.once(_paths_by_name).get(name, ())]
 
-    def stems(self) -> dict[str, list[Path]]:
-        """All files of the tree by base name."""
+    def names(self) -> Iterable[str]:
+        """The base names of all files of the tree."""
         return self.once(_paths_by_name)  # type: ignore[no-any-return]
 
+    def contains(self, path: Path) -> bool:
+        """Whether a path, links resolved, lies below the root."""
+        return _is_below(path, self._real_root)
 
-def _paths_by_name(tree: Tree) -> dict[str, list[Path]]:
-    paths: dict[str, list[Path]] = {}
+
+def _paths_by_name(tree: Tree) -> dict[str, list[str]]:
+    paths: dict[str, list[str]] = {}
     for found in walk(tree.root, tree.recursive):
         if not found.skip:
-            paths.setdefault(found.name, []).append(tree.root / found.relative_path)
+            paths.setdefault(found.name, []).append(found.relative_path)
     return paths

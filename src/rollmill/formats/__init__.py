@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from rollmill.errors import ConfigError
-from rollmill.files import Tree, is_inside
+from rollmill.files import Tree
 from rollmill.media import MediaStore, NoStore
 from rollmill.rollout import Rollout
 
@@ -74,7 +74,7 @@ class RolloutFile:
         """The bytes of a file this one names, counted; None when it is not there or lies outside the root.
 
         With ``missing_name`` its absence is noted in the ledger under that name."""
-        if path.is_file() and is_inside(path, self.tree.root):
+        if path.is_file() and self.tree.contains(path):
             self.companions_read += 1
             return path.read_bytes()
         if missing_name is not None and missing_name not in self.companions_missing:

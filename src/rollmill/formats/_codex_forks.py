@@ -114,7 +114,7 @@ def _somebody_typed(before: Line | None, line: Line, other: Line) -> bool:
 
 
 def _log_of(file: RolloutFile, thread: str) -> Path | None:
-    names = [name for name in file.tree.stems() if thread in name and name.endswith((".jsonl", ".jsonl.zst"))]
+    names = [name for name in file.tree.names() if thread in name and name.endswith((".jsonl", ".jsonl.zst"))]
     paths = [path for name in sorted(names) for path in file.tree.named(name) if path != file.path]
     return paths[0] if paths else None
 

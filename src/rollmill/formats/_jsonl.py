@@ -13,6 +13,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -199,7 +200,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 def blocks(path: Path, media: MediaStore) -> Iterator[Block]:
     """All lines of a file in order, about a hundred kilobytes at a time."""
-    size = path.stat().st_size
+    size = os.stat(path).st_size
     lift_from = LIFT_FROM_IN_BIG_FILES if size > BIG_FILE else LIFT_FROM
     lifter = Lifter(media)
     number, rest, long_line = 1, b"", None
