@@ -165,7 +165,7 @@ class _Builder:
         for line in reversed(lines):
             if extra.usage is None:
                 extra.usage = usage_of(line)
-            if extra.other is None and line.message is not None and line.message.stop_reason not in _USUAL_STOPS:
+            if line.message is not None and line.message.stop_reason not in _USUAL_STOPS and extra.other is None:
                 extra.other = json_text({"stop_reason": line.message.stop_reason})
 
     # Users: results first, then what else the record says
@@ -288,7 +288,7 @@ class _AssistantContent:
         """Add the line's blocks and say its class: ``used`` when a message of its own begins in it, ``merged`` when
         it adds to this one, ``duplicate`` when it says nothing new."""
         order = self.order
-        before, messages = len(order), len(self.builder.messages)
+        before, answered = len(order), len(self.server_results)
         for position, block in enumerate(record.blocks):
             kind = block.type
             if kind == "tool_use":
@@ -299,7 +299,7 @@ class _AssistantContent:
                 self._thinking(block)
             else:
                 self._other(block, record, position)
-        if len(self.builder.messages) > messages:
+        if len(self.server_results) > answered:
             return "used"
         return "merged" if len(order) > before else "duplicate"
 
@@ -361,9 +361,11 @@ class _AssistantContent:
             self.builder.messages.append(result)
 
     def close(self) -> None:
-        self.message.reasoning_content = "\n\n".join(self.thoughts) or None
-        self.message.extra.thinking = strongest(self.kinds)
-        self.message.extra.block_order = unusual_order(self.order)
+        if self.kinds:
+            self.message.reasoning_content = "\n\n".join(self.thoughts) or None
+            self.message.extra.thinking = strongest(self.kinds)
+        if len(self.order) > 1:
+            self.message.extra.block_order = unusual_order(self.order)
 
 
 def _is_nameless_call(block: ContentBlock) -> bool:

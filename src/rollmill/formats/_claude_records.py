@@ -134,12 +134,12 @@ class Record(Struct, gc=False):
     def settle(self, uuid: str) -> None:
         """Set the uuid, or what stands for it, and what follows from the fields, once the whole line is read. Not
         ``__post_init__``: many records are bookkeeping, and the decoder would call it for each."""
-        self.uuid = self.message_key = uuid
+        self.uuid = uuid
         kind, message = self.type, self.message
+        self.message_key = uuid if message is None else message.id or uuid
         if message is not None:
             content = message.content
             self.blocks = [ContentBlock("text", content)] if isinstance(content, str) else content or ()
-            self.message_key = message.id or uuid
             if kind == "assistant":
                 self.is_conversation = True
                 self.is_model_output = not self.isApiErrorMessage and message.model != "<synthetic>"
