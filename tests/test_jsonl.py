@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,10 +94,33 @@ def test_lines_are_numbered_over_blocks(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_bytes(b"".join(b'{"a":%d}\n' % n for n in range(1, 200)) + b'{"a":200}')
     monkeypatch.setattr(_jsonl, "CHUNK", 64)
     found = list(blocks(path, NoStore()))
-    assert len(found) > 10 and b"".join(block.data for block in found) == path.read_bytes()
+    assert len(found) > 10 and b"".join(block.data[: block.size] for block in found) == path.read_bytes()
     assert [(record.a, record.line) for record in read_log(path, DECODER, NoStore()).records] == [
         (n, n) for n in range(1, 201)
     ]
+
+
+@examples(300)
+@given(
+    lengths=st.lists(st.integers(0, 60), max_size=30),
+    ended=st.booleans(),
+    chunk=st.integers(1, 50),
+    long_line=st.integers(20, 80),
+    packed=st.booleans(),
+)
+def test_blocks_are_all_of_the_file_in_whole_lines(
+    lengths: list[int], ended: bool, chunk: int, long_line: int, packed: bool
+) -> None:
+    data = b"\n".join(bytes([65 + n % 26]) * length for n, length in enumerate(lengths)) + b"\n" * ended
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(_jsonl, "CHUNK", chunk)
+        patch.setattr(_jsonl, "LONG_LINE", long_line)
+        path = Path(folder, "log.jsonl" + ".zst" * packed)
+        path.write_bytes(zstandard.compress(data) if packed else data)
+        found = list(blocks(path, NoStore()))
+    assert b"".join(block.data[: block.size] for block in found) == data
+    assert all(block.ended for block in found[:-1])
+    assert [block.first for block in found] == [1 + sum(len(b.ends) for b in found[:n]) for n in range(len(found))]
 
 
 @pytest.mark.parametrize(

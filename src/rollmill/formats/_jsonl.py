@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from io import SEEK_CUR, FileIO
 from operator import sub
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Generic, Protocol, TypeVar
@@ -87,50 +88,52 @@ class Log(Generic[T]):
         )
 
 
-@dataclass
 class Block:
     """Neighbouring lines of a file, whole but perhaps the last of all. ``first`` is the number of the first line;
-    ``lifted`` says whether base64 media were taken out of long lines (``_lift``), so that memory follows the text of a
-    line, not its images."""
+    ``data`` holds them up to ``size``, and perhaps the beginning of the next line behind that. ``lifted`` says whether
+    base64 media were taken out of long lines (``_lift``), so that memory follows the text of a line, not its images."""
 
-    first: int
-    data: bytes
-    lifted: bool = False
-    ends: list[int] = field(init=False)
-    """Where the line breaks are."""
+    __slots__ = ("data", "ends", "first", "lifted", "size")
 
-    def __post_init__(self) -> None:
-        find, self.ends = self.data.find, []
+    def __init__(self, first: int, data: bytes, size: int | None = None, lifted: bool = False) -> None:
+        self.first = first
+        self.data = data
+        self.size = len(data) if size is None else size
+        self.lifted = lifted
+        self.ends: list[int] = []
+        """Where the line breaks are."""
+        find, append = data.find, self.ends.append
         end = find(b"\n")
         while end >= 0:
-            self.ends.append(end)
+            append(end)
             end = find(b"\n", end + 1)
 
     @property
     def ended(self) -> bool:
         """Whether a newline ends the last line."""
-        return self.data.endswith(b"\n")
+        return self.data.endswith(b"\n", 0, self.size)
 
     def lines(self) -> list[bytes]:
-        return self.data.removesuffix(b"\n").split(b"\n")
+        return self.data[: self.size].removesuffix(b"\n").split(b"\n")
 
     def is_an_object_a_line(self) -> bool:
         """Whether each line begins and ends as a JSON object does. A JSON text has no line break in a string, and none
         between ``}`` and ``{`` inside a value: so if all of it can be read and has as many values as lines, each line
         is one value."""
         data, opens, closes = self.data, ord("{"), ord("}")
-        if not data.startswith(b"{") or not data.endswith(b"}\n"):
+        if not data.startswith(b"{") or not data.endswith(b"}\n", 0, self.size):
             return False
         return all(data[end - 1] == closes and data[end + 1] == opens for end in self.ends[:-1])
 
     def has_longer_lines(self, than: int) -> bool:
         """Whether a line is longer than this. None is where each half of such a length has an end: a few looks, in
         place of one for each line."""
-        data, half = self.data, than // 2
-        halves = range(0, len(data) - half + 1, half)
-        if len(data) <= than or all(data.find(b"\n", at, at + half) >= 0 for at in halves):
+        half, at, last = than // 2, 0, self.size - than // 2
+        while at <= last and self.data.find(b"\n", at, at + half) >= 0:
+            at += half
+        if self.size <= than or at > last:
             return False
-        longest: int = max(map(sub, [*self.ends, len(data)], [-1, *self.ends])) - 1
+        longest: int = max(map(sub, [*self.ends, self.size], [-1, *self.ends])) - 1
         return longest > than
 
 
@@ -164,7 +167,7 @@ def _all_at_once(block: Block, decoder: msgspec.json.Decoder[T]) -> list[T] | No
     if not block.is_an_object_a_line():
         return None
     try:
-        records = decoder.decode_lines(block.data)
+        records = decoder.decode_lines(memoryview(block.data)[: block.size])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if len(records) != len(block.ends):
@@ -200,29 +203,38 @@ def open_bytes(path: Path) -> BinaryIO:
 
 def blocks(path: Path, media: MediaStore) -> Iterator[Block]:
     """All lines of a file in order, about a hundred kilobytes at a time."""
-    size = os.stat(path).st_size
+    with open_bytes(path) as file:
+        yield from _blocks(file, os.stat(path).st_size, Lifter(media))
+
+
+def _blocks(file: BinaryIO, size: int, lifter: Lifter) -> Iterator[Block]:
     lift_from = LIFT_FROM_IN_BIG_FILES if size > BIG_FILE else LIFT_FROM
-    lifter = Lifter(media)
+    seekable = isinstance(file, FileIO) and file.seekable()
     number, rest, long_line = 1, b"", None
-    for chunk in _chunks(path, CHUNK if path.name.endswith(".zst") else min(CHUNK, size + 1)):
+    for chunk in _chunks(file, min(CHUNK, size + 1) if seekable else CHUNK):
         if long_line is not None:
             head, newline, chunk = chunk.partition(b"\n")
             long_line.feed(head)
             if not newline:
                 continue
-            yield Block(number, long_line.finish() + newline, long_line.lifted)
+            yield Block(number, long_line.finish() + newline, lifted=long_line.lifted)
             number, long_line = number + 1, None
         end = chunk.rfind(b"\n") + 1
-        if end:
-            block = Block(number, b"".join((rest, memoryview(chunk)[:end])) if rest else chunk[:end])
-            number, rest = number + len(block.ends), chunk[end:]
-            yield _without_media(block, lifter, lift_from)
-        else:
+        if not end:
             rest += chunk
+        else:
+            block = Block(number, rest + chunk[:end]) if rest else Block(number, chunk, end)
+            number += len(block.ends)
+            if seekable:  # The beginning of a line is read again with the line: that is cheaper than joining the two.
+                rest = b""
+                file.seek(end - len(chunk), SEEK_CUR)
+            else:
+                rest = chunk[end:]
+            yield _without_media(block, lifter, lift_from)
         if len(rest) > LONG_LINE:
             long_line, rest = LongLine(lifter, rest), b""
     if long_line is not None:
-        yield Block(number, long_line.finish(), long_line.lifted)
+        yield Block(number, long_line.finish(), lifted=long_line.lifted)
     elif rest:
         yield _without_media(Block(number, rest), lifter, lift_from)
 
@@ -238,24 +250,23 @@ def _without_media(block: Block, lifter: Lifter, lift_from: int) -> Block:
     return Block(block.first, b"\n".join(light) + b"\n" * block.ended, lifted=True)
 
 
-def _chunks(path: Path, chunk_size: int) -> Iterator[bytes]:
-    with open_bytes(path) as file:
-        started = False
-        while True:
-            try:
-                chunk = file.read(chunk_size)
-            except OSError:
+def _chunks(file: BinaryIO, chunk_size: int) -> Iterator[bytes]:
+    started = False
+    while True:
+        try:
+            chunk = file.read(chunk_size)
+        except OSError:
+            raise
+        except Exception as error:
+            if type(error).__name__ != "ZstdError":
                 raise
-            except Exception as error:
-                if type(error).__name__ != "ZstdError":
-                    raise
-                if started:
-                    return
-                raise UnreadableFile("bad_zst", f"not a readable zstd file: {error}") from error
-            if not chunk:
+            if started:
                 return
-            started = True
-            yield chunk
+            raise UnreadableFile("bad_zst", f"not a readable zstd file: {error}") from error
+        if not chunk:
+            return
+        started = True
+        yield chunk
 
 
 # The slow way: one line that the typed decoder refused.
