@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from msgspec import Struct
+
 from rollmill.formats import RolloutFile
 from rollmill.formats._claude_blocks import Blocks
 from rollmill.formats._claude_origin import by_origin, known_opening
@@ -38,8 +40,7 @@ class Conversation:
 def build(records: Sequence[Record], file: RolloutFile, session_id: str, is_sub_agent: bool) -> Conversation:
     """The conversation of one branch."""
     builder = _Builder(records, file, session_id, is_sub_agent)
-    for record in records:
-        builder.take(record)
+    builder.take_all()
     return builder.finish()
 
 
@@ -80,18 +81,19 @@ class _Builder:
         self.results: list[tuple[Message, Record]] = []
         self.nameless_calls: list[str] = []
 
-    def take(self, record: Record) -> None:
-        if record.is_conversation:
-            if record.type == "assistant":
-                self._assistant(record)
-            elif record.type == "user":
-                self._user(record)
-            else:
-                self._queued_prompt(record)
-        elif record.subtype == "compact_boundary":
-            self._compaction()
-        elif record.subtype == "api_error":
-            self.conversation.api_errors += 1
+    def take_all(self) -> None:
+        for record in self.records:
+            if record.is_conversation:
+                if record.type == "assistant":
+                    self._assistant(record)
+                elif record.type == "user":
+                    self._user(record)
+                else:
+                    self._queued_prompt(record)
+            elif record.subtype == "compact_boundary":
+                self._compaction()
+            elif record.subtype == "api_error":
+                self.conversation.api_errors += 1
 
     def finish(self) -> Conversation:
         for message, lines in self.assistants:
@@ -270,19 +272,16 @@ class _Builder:
         return "harness", "task_notification" if stated == "task-notification" else "injected"
 
 
-class _AssistantContent:
+class _AssistantContent(Struct, gc=False):
     """The blocks of one assistant message, gathered from its lines; what was said before is not said again."""
 
-    __slots__ = ("builder", "kinds", "message", "order", "server_results", "signatures", "thoughts")
-
-    def __init__(self, message: Message, builder: _Builder) -> None:
-        self.message = message
-        self.builder = builder
-        self.order: list[str] = []
-        self.thoughts: list[str] = []
-        self.kinds: list[Thinking] = []
-        self.signatures: set[bytes] = set()
-        self.server_results: list[Message] = []
+    message: Message
+    builder: _Builder
+    order: list[str] = []
+    thoughts: list[str] = []
+    kinds: list[Thinking] = []
+    signatures: set[bytes] = set()
+    server_results: list[Message] = []
 
     def take(self, record: Record) -> str:
         """Add the line's blocks and say its class: ``used`` when a message of its own begins in it, ``merged`` when

@@ -28,10 +28,10 @@ class Thread:
     records: list[Record]
     agent_id: str | None = None
     root: Record | None = None
-    position: dict[str, int] = field(init=False)
+    position: dict[str | None, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.position = {record.uuid: n for n, record in enumerate(self.records) if record.uuid}
+        self.position = dict(zip([record.uuid for record in self.records], range(len(self.records)), strict=True))
 
     def live_branch(self) -> Branch:
         """The branch whose leaf is latest in the file, with what belongs to it though the walk does not pass it."""
@@ -155,22 +155,22 @@ class Thread:
         Parallel calls make these: each result points at its own call's line, and the next turn at one result only."""
         if len(path) == len(self.records):
             return path
-        on_path = {id(record) for record in path}
+        on_path = set(map(id, path))
         off_path = [r for r in self.records if r.is_conversation and id(r) not in on_path]
         if not off_path:
             return path
-        keys = {record.message_key for record in path if record.type == "assistant"}
-        lines = [r for r in off_path if r.type == "assistant" and r.message_key in keys]
+        ends = {record.message_key: n for n, record in enumerate(path) if record.type == "assistant"}
+        lines = [r for r in off_path if r.type == "assistant" and r.message_key in ends]
         asked = {block.tool_use_id for record in off_path for block in _results(record)}
         calls = _calls([*path, *lines], asked) if asked else {}
         results = [r for r in off_path if any(block.tool_use_id in calls for block in _results(r))]
-        path = _inserted(path, lines, results, calls) if lines or results else path
+        path = _inserted(path, ends, lines, results, calls) if lines or results else path
         queued = [record for record in off_path if record.is_queued_prompt]
         return self._with_queued(path, queued) if queued else path
 
     def _with_queued(self, path: list[Record], queued: list[Record]) -> list[Record]:
         """The path with prompts that were typed meanwhile, each before the first record written after it."""
-        turns = {id(record) for record in path}
+        turns = set(map(id, path))
         for prompt in [record for record in queued if id(self._turn_above(record)) in turns]:
             at = self._index(prompt)
             after = next((n for n, record in enumerate(path) if self._index(record) > at), len(path))
@@ -205,14 +205,13 @@ def _calls(records: list[Record], asked: set[str | None]) -> dict[str | None, st
 
 
 def _inserted(
-    path: list[Record], lines: list[Record], results: list[Record], calls: dict[str | None, str]
+    path: list[Record], ends: dict[str, int], lines: list[Record], results: list[Record], calls: dict[str | None, str]
 ) -> list[Record]:
-    """``lines`` behind the last line of their message, ``results`` behind the line with their call; results of calls
-    that the path answers itself come last of all, as repetitions."""
+    """``lines`` behind the last line of their message, and ``results`` behind that of their call; ``ends`` says where
+    on the path that is. Results of calls that the path answers itself come last of all, as repetitions."""
     behind: dict[int, list[Record]] = {}
-    by_key = {record.message_key: record for record in path if record.type == "assistant"}
     for line in lines:
-        behind.setdefault(id(by_key[line.message_key]), []).append(line)
+        behind.setdefault(ends[line.message_key], []).append(line)
     answered = {
         block.tool_use_id
         for record in (path if results else ())
@@ -226,14 +225,14 @@ def _inserted(
         if result.only_results and answered.issuperset(called):
             repeated.append(result)
         else:
-            owner = by_key[next(calls[call] for call in called if call in calls)]
-            behind.setdefault(id(owner), []).append(result)
+            message_key = next(calls[call] for call in called if call in calls)
+            behind.setdefault(ends[message_key], []).append(result)
     whole: list[Record] = []
-    for step in path:
-        whole.append(step)
-        if (after := behind.get(id(step))) is not None:
-            whole += after
-    return whole + repeated
+    done = 0
+    for end in sorted(behind):
+        whole += path[done : end + 1] + behind[end]
+        done = end + 1
+    return whole + path[done:] + repeated
 
 
 def threads(records: list[Record], is_agent_file: bool) -> tuple[Thread | None, list[Thread]]:
