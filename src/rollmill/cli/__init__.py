@@ -100,6 +100,8 @@ def _status(arguments: Sequence[str]) -> int:
         complain(f"Error: {error}")
         return 2
     except KeyboardInterrupt:
+        # One that comes while Python ends would be a traceback, and there is nothing left to stop.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         complain("Stopped by Ctrl-C.")
         return INTERRUPTED
     except BrokenPipeError:
