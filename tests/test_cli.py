@@ -380,6 +380,7 @@ def test_rows_are_shown_like_the_file_they_came_from(run: Run, output: str) -> N
     assert run("ingest", SUBAGENTS, "-o", output).status == 0
     assert run("show", output, "--trace", SESSION).out == run("show", MAIN_FILE).out
     assert run("show", output, "--trace", "a2018e5").out.startswith(f"{SESSION}:a2018e5\n")
+    assert run("show", "a2018e5", "--path", output).out.startswith(f"{SESSION}:a2018e5\n")
 
 
 @pytest.mark.parametrize("situation", ["codex/call_types", "claude_code/images", "claude_code/compaction"])

@@ -34,7 +34,10 @@ STYLES: dict[Tone, dict[str, Any]] = {
     "--format", "format_name", type=FormatName(), default="auto", show_default=True, help="The rollout's format."
 )
 @click.option(
-    "--path", "root", type=click.Path(path_type=Path), help="Look for TRACE below this folder, not in the agents' own."
+    "--path",
+    "root",
+    type=click.Path(path_type=Path),
+    help="Look for TRACE below this folder, or in this file, not in the agents' own folders.",
 )
 @click.option("--full", is_flag=True, help="Shorten nothing.")
 @click.option("--no-redact", is_flag=True, help="Leave secrets and names in the page.")
@@ -76,10 +79,13 @@ def command(
 def _found(target: str, trace: str | None, format_name: str, root: Path | None) -> tuple[Rollout, list[str]]:
     from rollmill.cli.printing import complain
     from rollmill.explore.find import in_folders, in_path
+    from rollmill.stored import row_files
 
-    path = Path(target).expanduser()
+    path, root = Path(target).expanduser(), root and root.expanduser()
     if root is None and os.path.lexists(path):
         return in_path(path, format_name, trace)
+    if root is not None and trace is None and (root.is_file() or row_files(root)):
+        return in_path(root, format_name, target)
     if trace is not None or _is_file_name(target):
         raise click.BadParameter(f"there is no file {target!r}", param_hint="TRACE|FILE")
     return in_folders(_folders(format_name, root), target, complain)
@@ -95,7 +101,7 @@ def _folders(format_name: str, root: Path | None) -> list[Discovery]:
     from rollmill.reading import default_folders_here
 
     if root is not None:
-        return [look_into(root.expanduser().resolve(), detect(root) if format_name == "auto" else format_name)]
+        return [look_into(root.resolve(), detect(root) if format_name == "auto" else format_name)]
     here = default_folders_here()
     wanted = {name: folder for name, folder in here.items() if format_name in ("auto", name)}
     if not wanted:
