@@ -7,6 +7,30 @@ from typing import Any
 
 from rollmill.rollout import Block, Extra, Function, Message, Rollout, SourceMeta, ToolCall
 
+CORRECTIONS = [
+    "No, not that file.",
+    "no. use the other one",
+    "that's wrong, the total is 7",
+    "Don't hard code the roles, I want the roles to be determined by the domain",
+    "let's not leave _all_ the tests to the very end...",
+    "claude stop is not correct, that is at the end of the assistant's turn.",
+    "I think you broke something: opk-gui\nTraceback (most recent call last):",
+    "it does not clear the sessions created inside .git",
+    "revert that",
+    "Undo the last change please",
+    "ok, but that's not what I asked for",
+    "why did you delete the test?",
+    "still failing",
+    "Stop.",
+    "You didn’t run the tests",
+    "wrong file",
+    "this still has the same bug",
+    "hm, this is wrong: 2 + 2 is 4",
+    "don't touch that",
+    "The tests pass. Please revert this though",
+]
+"""What people type when something is to be put right."""
+
 
 def human(text: str, kind: str | None = None) -> Message:
     """What a human typed."""

@@ -12,16 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rollmill
-from rollmill.curate import _runners
-from rollmill.curate._commands import runs, simple_commands, words_of
+from rollmill.curate._commands import runs
 from rollmill.curate._groups import rate
-from rollmill.curate._runners import closing_line
 from rollmill.curate.findings import FINDINGS, findings
 from rollmill.curate.signals import SIGNALS, Signals, check_where, rows_where, signal_batch, signals
 from rollmill.curate.task_id import task_id
 from rollmill.errors import ConfigError
 from rollmill.rollout import COLUMNS, Child, Fidelity, Message, Rollout, Usage
-from tests.curate.conversations import bash, edit, harness, human, model, result, rollout
+from tests.curate.conversations import CORRECTIONS, bash, harness, human, model, result, rollout
 
 ROOT = Path(__file__).parent.parent.parent
 FORMATS = ROOT / "tests" / "formats"
@@ -29,7 +27,6 @@ REFUSED = (
     "The user doesn't want to proceed with this tool use. The tool use was rejected (eg. if it was a file edit, the "
     "new_string was NOT written to the file). "
 )
-REFUSED_WITH_WORDS = REFUSED + "To tell you how to proceed, the user said:\nlet's cut a branch first"
 
 
 def read(situation: str) -> list[Rollout]:
@@ -132,121 +129,6 @@ def test_labels_of_chat_rows() -> None:
     assert (signals(unknown).resolved, signals(unknown).outcome) == (None, "unknown"), "-1 says nothing"
 
 
-# People
-
-
-CORRECTIONS = [
-    "No, not that file.",
-    "no. use the other one",
-    "that's wrong, the total is 7",
-    "Don't hard code the roles, I want the roles to be determined by the domain",
-    "let's not leave _all_ the tests to the very end...",
-    "claude stop is not correct, that is at the end of the assistant's turn.",
-    "I think you broke something: opk-gui\nTraceback (most recent call last):",
-    "it does not clear the sessions created inside .git",
-    "revert that",
-    "Undo the last change please",
-    "ok, but that's not what I asked for",
-    "why did you delete the test?",
-    "still failing",
-    "Stop.",
-    "You didn’t run the tests",
-    "wrong file",
-    "this still has the same bug",
-    "hm, this is wrong: 2 + 2 is 4",
-    "don't touch that",
-    "The tests pass. Please revert this though",
-]
-NO_CORRECTIONS = [
-    "yes please",
-    "no problem, go on",
-    "no worries",
-    "stop the server and commit",
-    "don't forget to push",
-    "wait for the tests, then commit",
-    "commit please, then push and open a PR",
-    "Can you add a test that says what happens when it is not there?",
-    "now add the nopes to the list",
-    "not sure, what do you think?",
-    "this is great",
-    "linting is failing now",
-    "notes.md should list them",
-    "Undo/redo support please",
-    "Revert button: add one to the UI",
-    "Rollback support: implement",
-    "wrong-way tests: add them",
-    "It doesn't matter, go on with plan B",
-    "you missed nothing, good job",
-    "this still has potential, add more",
-    "the config is wrong in prod, please look into it",
-    "don't use semicolons in the new file",
-    "Don't you think we should also test X? great work",
-    "why did you choose redis? just curious",
-    "I said hello to the team; now next task",
-    "add a button to undo all changes",
-    "tell me if this is wrong",
-    "",
-]
-
-
-@pytest.mark.parametrize("text", CORRECTIONS)
-def test_a_turn_that_corrects(text: str) -> None:
-    made = rollout(human("Add it up."), model("Done."), human(text), model("Sorry."))
-    assert (signals(made).corrections, findings(made)) == (1, {1: ["corrected"]})
-
-
-@pytest.mark.parametrize("text", NO_CORRECTIONS)
-def test_a_turn_that_does_not(text: str) -> None:
-    assert signals(rollout(human("Add it up."), model("Done."), human(text), model("Yes."))).corrections == 0
-
-
-def test_the_first_prompt_corrects_nothing() -> None:
-    assert signals(rollout(human("That's wrong, fix it."), model("Done."))).corrections == 0
-
-
-def test_no_is_an_answer_to_a_question() -> None:
-    assert signals(rollout(human("Go."), model("Shall I push?"), human("No, don't."), model("ok"))).corrections == 0
-
-
-def test_what_is_said_behind_an_interruption_is_a_correction_unless_it_is_to_go_on() -> None:
-    begun = [human("Go."), model("I will"), harness("interrupt")]
-    assert signals(rollout(*begun, human("use make"), model("ok"))).corrections == 1
-    assert signals(rollout(*begun, human("OK, continue"), model("ok"))).corrections == 0
-
-
-def test_a_refusal_with_words_is_a_correction_and_one_without_is_not() -> None:
-    call = model("", ("Edit", {"file_path": "a.py", "old_string": "1", "new_string": "2"}))
-    with_words = signals(rollout(human("Go."), call, result(REFUSED_WITH_WORDS, True), model("ok")))
-    without = signals(rollout(human("Go."), call, result(REFUSED, True), harness("interrupt")))
-    assert (with_words.rejections, with_words.corrections, with_words.edits) == (1, 1, 0)
-    assert (without.rejections, without.corrections, without.ended) == (1, 0, "interrupted")
-
-
-def test_a_bare_refusal_and_the_turn_behind_it_are_one_correction() -> None:
-    call = model("", ("Bash", {"command": "rm -rf build"}))
-    made = rollout(
-        human("Go."), call, result(REFUSED, True), harness("interrupt"), human("use make clean"), model("ok")
-    )
-    assert signals(made).corrections == 1
-
-
-def test_a_revert_typed_into_a_shell_is_a_correction() -> None:
-    typed = human("<bash-input>git checkout -- app.py</bash-input>", "bash")
-    made = rollout(human("Go."), edit("/r/app.py", "1", "2"), model("Done."), typed)
-    assert signals(made).corrections == 1
-    assert findings(made) == {1: ["reverted_edit", "corrected"], 3: ["corrected"]}
-
-
-def test_human_turns_leave_out_injected_text_local_commands_and_copies() -> None:
-    copied = human("Before.", "copied")
-    local = [harness("caveat"), human("<command-name>/exit</command-name>", "command"), harness("command_output")]
-    asked = human("<command-name>/init</command-name>", "command")
-    made = rollout(
-        copied, harness("environment"), asked, model("a"), human("b"), human("c", "queued"), model("d"), local
-    )
-    assert signals(made).human_turns == 2
-
-
 # Calls
 
 
@@ -291,173 +173,6 @@ def test_ids_that_come_again_belong_to_the_message_before() -> None:
 )
 def test_errors_that_only_an_agents_own_words_tell(text: str, failed: bool) -> None:
     assert signals(rollout(human("Go."), bash("x", text, None))).tool_errors == failed
-
-
-# Commands
-
-
-COMMANDS = [
-    ("pytest -q", ["test"]),
-    ("cd app && PYTHONPATH=. uv run pytest -q 2>&1 | tail -5; git commit -m 'it works'", ["test", "commit"]),
-    ("bash -lc 'python3 -m unittest discover -s tests'", ["test"]),
-    ("timeout 60 go test ./... -run 'TestA|TestB'", ["test"]),
-    ("npm run test:unit -- --watch=false", ["test"]),
-    ("npx jest src && npx tsc --noEmit", ["test", "build"]),
-    ("make", ["build"]),
-    ("make -j4 check", ["test"]),
-    ("mise run fmt && mise run lint", ["build"]),
-    ("mvn -q -DskipTests package", ["build"]),
-    ("./gradlew :app:test", ["test"]),
-    ("cargo clippy --all && cargo test --quiet", ["build", "test"]),
-    ("bash ./run_tests.sh --fast", ["test"]),
-    ("git -C /r commit -am x", ["commit"]),
-    ("git add . && git commit -m \"$(cat <<'EOF'\nfeat: run \"pytest\"; make test\nEOF\n)\"", ["commit"]),
-    ("git checkout -- a.py b.py", ["revert"]),
-    ("git restore --staged a.py", []),
-    ("git checkout main", []),
-    ("git checkout -b fix/tests", []),
-    ("git reset --hard HEAD~1", ["revert"]),
-    ("pytest --version", []),
-    ("ls tests && cat tests/test_a.py", []),
-    ("echo 'pytest -q'", []),
-    ("grep -rn 'make test' .", []),
-    ("# don't run pytest\npytest", ["test"]),
-    ("pip install pytest", []),
-    ("apply_patch << 'P'\n*** Begin Patch\n*** Add File: Makefile\n+test: pytest\n*** End Patch\nP\nmake", ["build"]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("command", "kinds"), COMMANDS)
-def test_what_a_command_runs(command: str, kinds: list[str]) -> None:
-    assert [run.kind for run in runs(command)] == kinds
-
-
-def test_the_words_of_a_command() -> None:
-    assert words_of("""FOO=1 git commit -m "a \\"b\\" c" --author='A B' x\\ y""") == [
-        "FOO=1", "git", "commit", "-m", 'a "b" c', "--author=A B", "x y",
-    ]  # fmt: skip
-    assert [part.text for part in simple_commands("a 'x && y' && (b | c); d &")] == ["a 'x && y'", "b", "c", "d"]
-
-
-@pytest.mark.parametrize(
-    ("command", "output", "is_error", "expected"),
-    [
-        ("pytest -q", "2 failed, 1 passed in 0.3s", True, "failed"),
-        ("cd app && pytest -q", "", True, "failed"),
-        ("pytest -q", "", False, "passed"),
-        ("pytest -q | tail -2", "FAILED tests/a.py::b\n2 failed, 1 passed in 0.3s", False, "failed"),
-        ("pytest -q | tail -2", "3 passed in 0.3s", False, "passed"),
-        ("pytest -q | head -2", "collecting", False, "unknown"),
-        ("set -o pipefail; pytest -q | tail", "", False, "passed"),
-        ("pytest -q || true", "1 failed in 0.1s", False, "failed"),
-        ("pytest -q; echo done", "done", False, "unknown"),
-        ("pytest -q && git push", "3 passed in 0.3s\nfatal: no remote", True, "passed"),
-        ("npm ci && npm test", "npm error code E404", True, "failed"),
-        ("make fmt && make test", "nothing known", True, "failed"),
-        ("pytest &", "", False, "unknown"),
-        ("pytest -q", "", None, "unknown"),
-        ("! pytest tests", "1 failed, 2 passed in 0.1s", False, "failed"),
-        ("! pytest tests", "3 passed in 0.1s", True, "passed"),
-        ("! pytest tests", "", None, "unknown"),
-        ("bash -c '! pytest tests'", "", False, "failed"),
-        ("! bash -c 'cd x && pytest tests'", "", True, "passed"),
-        ("! pytest tests || git push", "", True, "unknown"),
-        ("go test -run NoSuch ./...", "ok  \tpkg\t0.01s [no tests to run]", False, "unknown"),
-        ("go test ./...", "?   \ta\t[no test files]\nok  \tb\t0.2s", False, "passed"),
-        ("go test ./...", "?   \ta\t[no test files]", False, "unknown"),
-        ("go test ./...", "ok  \ta\t0.1s [no tests to run]\nok  \tb\t(cached)", False, "passed"),
-        ("cargo test x", "test result: ok. 0 passed; 0 failed; 12 filtered out", False, "unknown"),
-        ("cargo test", "test result: ok. 5 passed; 0 failed\n\nrunning 0 tests\n\ntest result: ok. 0 passed; 0 failed",
-         False, "passed"),
-        ("cargo test x | tail -1", "test result: ok. 0 passed; 0 failed; 12 filtered out", False, "unknown"),
-        ("npm test", '> test\n> echo "no tests"\nno tests', False, "unknown"),
-        ("pytest -k x", "===== 7 deselected in 0.01s =====", True, "unknown"),
-        ("pytest", "===== 10 passed, 2 skipped in 0.01s =====", False, "passed"),
-        ("pytest", "===== 2 skipped in 0.01s =====", False, "unknown"),
-        ("pytest", "===== no tests ran in 0.00s =====", True, "unknown"),
-        ("python -m unittest", "Ran 0 tests in 0.000s\n\nOK", False, "unknown"),
-        ("ctest", "100% tests passed, 0 tests failed out of 10", False, "passed"),
-        ("make test", "make: Nothing to be done for 'test'.", False, "unknown"),
-        ("make test", "all fine: no test failures", False, "passed"),
-    ],
-)  # fmt: skip
-def test_whether_tests_passed(command: str, output: str, is_error: bool | None, expected: str) -> None:
-    found = signals(rollout(human("Go."), bash(command, output, is_error)))
-    assert (found.test_runs, found.last_test) == (1, expected)
-
-
-def test_a_run_in_the_background_has_no_result_yet() -> None:
-    call = model("", ("Bash", {"command": "pytest", "run_in_background": True}))
-    assert signals(rollout(human("Go."), call, result("Command running in background", False))).last_test == "unknown"
-
-
-@pytest.mark.parametrize(
-    ("text", "passed"),
-    [
-        ("ok  \tentire.io/cli\t0.2s\nFAIL\tentire.io/cli/x\t0.4s\nFAIL", False),
-        ("ok  \tentire.io/cli\t(cached)", True),
-        ("test result: ok. 5 passed; 0 failed; 0 ignored", True),
-        ("test result: FAILED. 4 passed; 1 failed; 0 ignored", False),
-        ("Tests:       1 failed, 5 passed, 6 total", False),
-        ("Tests:       5 passed, 5 total", True),
-        ("  3 passing (4ms)", True),
-        ("Ran 10 tests in 0.006s\n\nFAILED (errors=10)", False),
-        ("Ran 15 tests in 0.001s\n\nOK", True),
-        ("Found 3 errors.", False),
-        ("Success: no issues found in 3 source files", True),
-        ("12 examples, 0 failures", True),
-        ("12 examples, 2 failures", False),
-        ("[lint:go] * exhaustive: 1\n[lint:go] ERROR task failed", False),
-        ("I think it failed", None),
-        ("", None),
-    ],
-)
-def test_closing_lines(text: str, passed: bool | None) -> None:
-    assert closing_line(text) is passed
-
-
-def test_edits_commits_and_files() -> None:
-    patch = "*** Begin Patch\n*** Update File: a.py\n-1\n+2\n*** Add File: b.md\n+x\n*** End Patch"
-    made = rollout(
-        human("Go."),
-        edit("/r/a.py", "1", "2"),
-        edit("/r/a.py", "9", "8", is_error=True),
-        bash("pytest -q"),
-        [model("", ("shell", {"command": ["bash", "-lc", f"apply_patch << 'P'\n{patch}\nP"]})), result("ok", False)],
-        [model("", ("apply_patch", {"input": patch})), result("ok", False)],
-        [model("", ("str_replace_editor", {"command": "view", "path": "/r/c.py"})), result("1")],
-        bash("git commit -am x"),
-        bash("git commit -am y", "nothing to commit", True),
-    )
-    found = signals(made)
-    assert (found.edits, found.files_touched, found.commits, found.commands) == (5, 3, 1, 4)
-    assert found.edits_after_test == 2, "documents do not count"
-
-
-@pytest.mark.parametrize(
-    ("command", "output", "is_error", "commits"),
-    [
-        ("git commit -m x; git status", "nothing to commit, working tree clean", False, 0),
-        ("git commit -m x; git status", "[main 1a2b3c4] x\n 1 file\nnothing to commit, working tree clean", False, 1),
-        ("git commit -m x && git push", "[main (root-commit) 1a2b3c4] x\nfatal: no remote", True, 1),
-        ("git commit -qm x; git status", "nothing to commit, working tree clean", False, 1),
-        ("git commit -m x && git status", "nothing to commit, working tree clean", False, 1),
-        ("git commit -m x; true", "no changes added to commit", False, 0),
-        ("git commit -m x", "", True, 0),
-    ],
-)
-def test_a_commit_that_was_made(command: str, output: str, is_error: bool, commits: int) -> None:
-    assert signals(rollout(human("Go."), bash(command, output, is_error))).commits == commits
-
-
-def test_every_program_that_is_known_is_looked_at() -> None:
-    """A command is only taken apart when a word in it may matter."""
-    for program in sorted(_runners._TEST_PROGRAMS | _runners._BUILD_PROGRAMS):
-        assert [run.kind for run in runs(program)] in (["test"], ["build"]), program
-    for program, kinds in _runners._SUBCOMMANDS.items():
-        for kind, words in kinds.items():
-            for word in words:
-                assert [run.kind for run in runs(f"{program} {word}")] == [kind], (program, word)
 
 
 # The end
