@@ -138,8 +138,7 @@ class Record(Struct, gc=False):
         kind, message = self.type, self.message
         self.message_key = uuid if message is None else message.id or uuid
         if message is not None:
-            content = message.content
-            self.blocks = [ContentBlock("text", content)] if isinstance(content, str) else content or ()
+            self.blocks = _blocks(message.content)
             if kind == "assistant":
                 self.is_conversation = True
                 self.is_model_output = not self.isApiErrorMessage and message.model != "<synthetic>"
@@ -147,8 +146,7 @@ class Record(Struct, gc=False):
                 self.is_conversation = kind == "user" or self.is_queued_prompt
         elif kind == "attachment" and self.attachment is not None and self.is_queued_prompt:
             self.is_conversation = True
-            prompt = self.attachment.prompt
-            self.blocks = [ContentBlock("text", prompt)] if isinstance(prompt, str) else prompt or ()
+            self.blocks = _blocks(self.attachment.prompt)
 
     @property
     def is_queued_prompt(self) -> bool:
@@ -163,6 +161,10 @@ class Record(Struct, gc=False):
     def only_results(self) -> bool:
         """Whether a user record carries tool results and nothing else."""
         return self.type == "user" and bool(self.blocks) and all(block.type == "tool_result" for block in self.blocks)
+
+
+def _blocks(content: str | list[ContentBlock] | None) -> Sequence[ContentBlock]:
+    return [ContentBlock("text", content)] if isinstance(content, str) else content or ()
 
 
 TREE_TYPES = frozenset({"user", "assistant", "system", "attachment", "progress"})

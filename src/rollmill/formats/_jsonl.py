@@ -100,8 +100,7 @@ class Block:
         self.data = data
         self.size = len(data) if size is None else size
         self.lifted = lifted
-        self.ends: list[int] = []
-        """Where the line breaks are."""
+        self.ends: list[int] = []  # where the line breaks are
         find, append = data.find, self.ends.append
         end = find(b"\n")
         while end >= 0:
