@@ -383,6 +383,13 @@ def test_rows_are_shown_like_the_file_they_came_from(run: Run, output: str) -> N
     assert run("show", "a2018e5", "--path", output).out.startswith(f"{SESSION}:a2018e5\n")
 
 
+def test_a_log_is_found_beside_other_files(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    session(folder)
+    (folder / "stats.parquet").write_bytes(b"PAR1")
+    assert run("show", "11111111", "--path", folder).out.startswith("11111111-0000-4000-8000-000000000000\n")
+
+
 @pytest.mark.parametrize("situation", ["codex/call_types", "claude_code/images", "claude_code/compaction"])
 def test_rows_come_back_whole_from_both_kinds_of_file(run: Run, situation: str) -> None:
     source = FORMATS / situation / "input"

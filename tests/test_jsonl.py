@@ -123,6 +123,16 @@ def test_blocks_are_all_of_the_file_in_whole_lines(
     assert [block.first for block in found] == [1 + sum(len(b.ends) for b in found[:n]) for n in range(len(found))]
 
 
+def test_a_line_that_is_cut_off_while_it_is_read_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"a":1}\n{"a":2,"b')
+    found = []
+    for block in blocks(path, NoStore()):
+        found += block.lines()
+        path.write_bytes(b'{"a":1}\n')
+    assert found == [b'{"a":1}', b'{"a":2,"b']
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -79,16 +79,26 @@ def command(
 def _found(target: str, trace: str | None, format_name: str, root: Path | None) -> tuple[Rollout, list[str]]:
     from rollmill.cli.printing import complain
     from rollmill.explore.find import in_folders, in_path
-    from rollmill.stored import row_files
 
     path, root = Path(target).expanduser(), root and root.expanduser()
     if root is None and os.path.lexists(path):
         return in_path(path, format_name, trace)
-    if root is not None and trace is None and (root.is_file() or row_files(root)):
+    if root is not None and trace is None and (root.is_file() or _holds_rows(root)):
         return in_path(root, format_name, target)
     if trace is not None or _is_file_name(target):
         raise click.BadParameter(f"there is no file {target!r}", param_hint="TRACE|FILE")
     return in_folders(_folders(format_name, root), target, complain)
+
+
+def _holds_rows(folder: Path) -> bool:
+    """Whether a folder holds rows and no logs beside them."""
+    from rollmill.errors import ConfigError
+    from rollmill.stored import row_files
+
+    try:
+        return bool(row_files(folder))
+    except (OSError, ConfigError):
+        return False
 
 
 def _is_file_name(target: str) -> bool:

@@ -219,10 +219,12 @@ class TurnContext(Struct, gc=False):
 
 
 class Compacted(Struct, gc=False):
-    type: ClassVar[None] = None
-    role: ClassVar[None] = None
     message: str | None = None
     replacement_history: Raw = Raw(b"")
+    type: str | None = None
+    role: str | None = None
+    content: str | list[Part] | None = None
+    summary: list[Part] | str | None = None
 
 
 UsualItem = (

@@ -209,8 +209,9 @@ def blocks(path: Path, media: MediaStore) -> Iterator[Block]:
 def _blocks(file: BinaryIO, size: int, lifter: Lifter) -> Iterator[Block]:
     lift_from = LIFT_FROM_IN_BIG_FILES if size > BIG_FILE else LIFT_FROM
     seekable = isinstance(file, FileIO) and file.seekable()
-    number, rest, long_line = 1, b"", None
+    number, rest, again, long_line = 1, b"", b"", None
     for chunk in _chunks(file, min(CHUNK, size + 1) if seekable else CHUNK):
+        again = b""
         if long_line is not None:
             head, newline, chunk = chunk.partition(b"\n")
             long_line.feed(head)
@@ -225,7 +226,7 @@ def _blocks(file: BinaryIO, size: int, lifter: Lifter) -> Iterator[Block]:
             block = Block(number, rest + chunk[:end]) if rest else Block(number, chunk, end)
             number += len(block.ends)
             if seekable:  # The beginning of a line is read again with the line: that is cheaper than joining the two.
-                rest = b""
+                rest, again = b"", chunk[end:]
                 file.seek(end - len(chunk), SEEK_CUR)
             else:
                 rest = chunk[end:]
@@ -234,8 +235,8 @@ def _blocks(file: BinaryIO, size: int, lifter: Lifter) -> Iterator[Block]:
             long_line, rest = LongLine(lifter, rest), b""
     if long_line is not None:
         yield Block(number, long_line.finish(), lifted=long_line.lifted)
-    elif rest:
-        yield _without_media(Block(number, rest), lifter, lift_from)
+    elif rest or again:  # ``again`` is still there when somebody cut the file short meanwhile.
+        yield _without_media(Block(number, rest or again), lifter, lift_from)
 
 
 def _without_media(block: Block, lifter: Lifter, lift_from: int) -> Block:
