@@ -296,3 +296,11 @@ def test_26_a_token_count_that_no_message_took_is_noted(tmp_path: Path, counts: 
     assert usage is not None and usage.output_tokens == 2
     assert row.source_meta.usage.output_tokens == 2
     assert row.source_meta.fidelity.notes == ["1 token counts of calls that left no message"]
+
+
+def test_what_a_compacted_line_says_as_a_message_is_known_when_an_event_repeats_it(tmp_path: Path) -> None:
+    answer = item("message", role="assistant", content=[{"type": "output_text", "text": "hi"}])
+    told = [line("compacted", message="sum", role="user", content="zz"), event("user_message", message="zz"), answer]
+    row = read(tmp_path, meta(), *told)
+    assert [message.text for message in row.messages] == ["sum", "hi"]
+    assert row.source_meta.fidelity.records.duplicate == 1

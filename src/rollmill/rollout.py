@@ -263,9 +263,8 @@ def add_usage(usages: list[Usage]) -> Usage:
     total = Usage()
     for name in Usage.__struct_fields__:
         figures = list(map(attrgetter(name), usages))
-        stated = sum(filter(None, figures))
-        if stated or 0 in figures:
-            setattr(total, name, stated)
+        if figures.count(None) < len(figures):
+            setattr(total, name, sum(filter(None, figures)))
     return total
 
 

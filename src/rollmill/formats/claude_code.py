@@ -179,7 +179,7 @@ class _Session:
         counts = self.ledger.records
         turns = [record for record in self.tree if record.is_conversation]
         for record in turns:
-            if record.type == "assistant" and not record.is_model_output:
+            if not record.is_said:
                 record.fate = "metadata"
         counts.metadata += sum([r.fate != "unknown" for r in self.tree if not r.is_conversation])
         for fate, number in Counter([record.fate or "abandoned" for record in turns]).items():
