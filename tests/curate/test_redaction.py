@@ -18,7 +18,8 @@ import pytest
 
 from rollmill import read
 from rollmill.curate.redaction import PLACEHOLDER, POLICY, Redactor, find, mark
-from rollmill.rollout import Block, Extra, Function, Media, Message, Parent, Rollout, SourceMeta, ToolCall
+from rollmill.rollout import Block, Parent, Rollout
+from tests.curate.leaks import PASSWORD, TOKEN, rollout, said
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -27,28 +28,6 @@ import decoys  # noqa: E402
 import planted  # noqa: E402
 
 SEED = 77_001
-TOKEN = "ghp_" + "Zk3RtY8wQp1LmN6vXc2BhJ5sDf9GaE4uTi7o"
-PASSWORD = "Falcon#2291"
-
-
-def rollout(text: str, arguments: str | None = None) -> Rollout:
-    """A rollout that says ``text`` in every place that can say anything."""
-    call = ToolCall("call_1", Function("Bash", json.dumps({"command": text}) if arguments is None else arguments))
-    media = Media(url=f"https://files.test/a?x={text}")
-    blocks = [Block("text", text), Block("search_result", json.dumps({"hits": [text]})), Block(text, media=media)]
-    messages = [
-        Message("user", [Block("text", text)]),
-        Message(
-            "assistant", blocks, text, [call], extra=Extra(id="msg_1", model=text, other=json.dumps({"note": text}))
-        ),
-        Message("tool", [Block("text", text)], tool_call_id="call_1"),
-    ]
-    meta = SourceMeta(
-        "test/1", title=text, models=[text], labels={text: text}, tools=[{"description": text}], other={"git": [text]}
-    )
-    meta.fidelity.notes = [text]
-    meta.fidelity.companions_missing = [text]
-    return Rollout("t1", "test", text, None, None, False, text, text, text, None, None, messages, meta)
 
 
 def encoded(row: Rollout) -> str:
@@ -188,94 +167,6 @@ def test_the_row_says_which_policy_it_went_through() -> None:
     said = row.source_meta.other["redaction"]
     assert said["policy"] == POLICY
     assert said["counts"]["github_token"] == redactor.counts["github_token"] > 0
-
-
-# Known again
-
-
-def said(redactor: Redactor, *texts: str) -> list[str]:
-    """What becomes of the texts of a row, each a message."""
-    row = rollout("")
-    row.messages = [Message("user", [Block("text", text)]) for text in texts]
-    redactor.rollout(row)
-    return [message.text for message in row.messages]
-
-
-def test_what_one_row_gives_away_is_known_in_the_next() -> None:
-    redactor = Redactor()
-    said(redactor, f"DB_PASSWORD={PASSWORD}")
-    assert said(redactor, f"use {PASSWORD} on it") == ["use <PASSWORD_1> on it"]
-    assert redactor.text(f"pytest -x {PASSWORD}") == "pytest -x <PASSWORD_1>"
-    assert redactor.value({"a": [f"-x {PASSWORD}"]}) == {"a": ["-x <PASSWORD_1>"]}
-    assert redactor.json_text(f'{{"a": "{PASSWORD}"}}') == '{"a": "<PASSWORD_1>"}'
-
-
-def test_what_a_later_row_gives_away_goes_the_second_time_under_the_same_name() -> None:
-    redactor, row = Redactor(), rollout("nothing")
-    row.messages[0].content = [Block("text", f"\x1b[1m{PASSWORD}\x1b[0m it is")]
-    redactor.rollout(row)
-    known = redactor.known
-    assert redactor.again(row, known) == {}
-    assert said(redactor, f"password: '{PASSWORD}'") == ["password: '<PASSWORD_1>'"]
-    assert redactor.again(row, known) == {"password": 1}
-    assert row.messages[0].text == "\x1b[1m<PASSWORD_1>\x1b[0m it is"
-
-
-def test_many_secrets_of_many_rows_stay_known() -> None:
-    redactor = Redactor()
-    secrets = [f"Falcon#{number}x" for number in range(10_000, 11_000)]
-    for secret in secrets:
-        redactor.text(f"DB_PASSWORD={secret}")
-    assert "Falcon" not in redactor.text(" ".join(secrets))
-
-
-def test_users_are_known_in_their_row_only() -> None:
-    redactor = Redactor()
-    assert said(redactor, "/Users/chloe/x", "chloe@mac:~ %")[1] == "<USER_1>@mac:~ %"
-    assert said(redactor, "chloe@mac:~ %") == ["chloe@mac:~ %"]
-
-
-@pytest.mark.parametrize(
-    ("secret", "text"),
-    [
-        ("e189681b", "commit e189681b0f951fdc2c04a841dd811957e18968ab"),
-        ("e189681b", "e189681b-9b1c-4c5e-8f70-a1b2c3d4e5f6 and call_e189681bXYZ, toolu_e189681b"),
-        ("tr0ub4d", "def tr0ub4d0r(): x_tr0ub4d, tr0ub4d_y"),
-        *((word, f"see {word}") for word in ("student1", "version2", "feature1", "session1", "section2")),
-    ],
-)
-def test_a_secret_that_chance_could_say_is_not_replaced_in_words_and_ids(secret: str, text: str) -> None:
-    assert said(Redactor(), f"DB_PASSWORD={secret}", text)[1] == text
-
-
-def test_a_git_sha_called_token_is_none() -> None:
-    sha = "e189681aa31f951fdc2c04a841dd811957e18968"
-    assert find(f'"token": "{sha}"') == []
-    assert Redactor().value({"token": sha}) == {"token": sha}
-    assert find(f'"access_token": "{sha}"') != []
-
-
-@pytest.mark.parametrize("text", ["mysql -p{}", "-{}\n+x", "\\n{} is it", "a=%20{}&b", "('{}')"])
-def test_short_secrets_are_known_again(text: str) -> None:
-    assert said(Redactor(), "DB_PASSWORD=ab#12x", text.format("ab#12x"))[1] == text.format("<PASSWORD_1>")
-
-
-@pytest.mark.parametrize("cut", ["{:.24}… [cut]", "{:.16}", "{:.24}\n"])
-def test_the_beginning_of_a_known_token_is_known(cut: str) -> None:
-    assert said(Redactor(), f"use {TOKEN}", cut.format(TOKEN))[1] == cut.replace("{:.24}", "{:.16}").replace(
-        "{:.16}", "<TOKEN_1>"
-    )
-
-
-def test_a_known_token_is_known_across_a_line_s_end_and_inside_colours() -> None:
-    texts = f"{TOKEN[:20]}\n{TOKEN[20:]} x", f"{TOKEN[:9]}\x1b[0m{TOKEN[9:]} x"
-    assert said(Redactor(), TOKEN, *texts)[1:] == ["<TOKEN_1> x", "<TOKEN_1> x"]
-
-
-def test_lines_of_a_known_private_key_are_known() -> None:
-    lines = ["MIIEpAIBAAKCAQEAq9Xw3vB2hKzP7mT1", "yRk4Lw8NcZ6dQe5Ug0JfHsOiMbVaXt3Y", "WZ1n9PqLr2sKdT7uEvG4hJx8CmFoBy6A"]
-    key = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *lines, "-----END RSA PRIVATE KEY-----"])
-    assert said(Redactor(), key, f"see {lines[1]}") == ["<PRIVATE_KEY_1>", "see <PRIVATE_KEY_1>"]
 
 
 @pytest.mark.parametrize(
