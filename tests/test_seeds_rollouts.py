@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,19 @@ def test_partitions_read_every_file_once_and_a_shuffle_stays_inside(tmp_path: Pa
         parts.append([trace for batch in batches for trace in batch["trace_id"].to_pylist()])
         assert summary_of(made).skipped == {"not_selected": 7 - block.size}
     assert [sorted(part) for part in parts] == [["t0", "t1"], ["t2", "t3"], ["t4", "t5", "t6"]]
+
+
+def test_no_files_left_to_open_ends_the_run_for_it_is_no_fault_of_the_files(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", 1)
+    batches = reader(tmp_path).create_batch_reader(batch_size=10)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(next_one := os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+    try:
+        with pytest.raises(dd.SeedReaderError, match=r"a\.jsonl cannot be read .*raise the limit \(ulimit -n\)"):
+            batches.read_next_batch()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_bad_file_is_a_counted_problem_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

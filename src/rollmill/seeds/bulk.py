@@ -17,7 +17,7 @@ from rollmill.formats import Branches, RolloutFile, load_format
 from rollmill.media import MediaFolder, MediaStore, NoStore
 from rollmill.rollout import Rollout
 from rollmill.seeds.discovery import ManifestRow
-from rollmill.seeds.summary import CountedMedia, OnError, Problem, ReadSummary
+from rollmill.seeds.summary import TOO_MANY_FILES, CountedMedia, OnError, Problem, ReadSummary
 
 Item = TypeVar("Item")
 Media = MediaStore | str | os.PathLike[str] | None
@@ -41,7 +41,8 @@ def read_rollouts(
 ) -> Iterator[Rollout]:
     """The rollouts of the files in order, each file opened when its turn comes; ``summary`` counts along.
 
-    A file that cannot be read is a problem in the summary, or with ``on_error="raise"`` a ``SeedReaderError``.
+    A file that cannot be read is a problem in the summary, or with ``on_error="raise"`` a ``SeedReaderError``. That no
+    more files can be opened is always one: it is no fault of the file, and would lose the files behind it too.
     """
     store = CountedMedia(media_store(media), summary)
     for row in manifest_rows:
@@ -54,7 +55,7 @@ def read_rollouts(
         except (OSError, UnreadableFile) as error:
             problem = Problem.of(error, row["relative_path"])
             summary.add_problem(row, problem)
-            if on_error == "raise":
+            if on_error == "raise" or problem.kind == TOO_MANY_FILES:
                 raise unreadable(file, problem) from error
         else:
             summary.add_file(row, summary.rows - rows_before, file.skip)
@@ -95,7 +96,7 @@ def _next_uncollected(items: Iterator[Item]) -> Item | None:
 def unreadable(file: RolloutFile, problem: Problem) -> SeedReaderError:
     """The error for one file that cannot be read."""
     line = f", line {problem.line}" if problem.line is not None else ""
-    return SeedReaderError(
-        f"{file.path}{line} cannot be read ({problem.kind}): {problem.message}; "
-        f"mend it, or leave it out with file_pattern"
-    )
+    advice = "mend it, or leave it out with file_pattern"
+    if problem.kind == TOO_MANY_FILES:
+        advice = "raise the limit (ulimit -n) and run again"
+    return SeedReaderError(f"{file.path}{line} cannot be read ({problem.kind}): {problem.message}; {advice}")

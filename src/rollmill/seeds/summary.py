@@ -5,6 +5,7 @@ files == read + skipped + problems with a file + left (not read, because the run
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from rollmill.seeds.discovery import Discovery, ManifestRow
 
 OnError = Literal["record", "raise"]
 UNREADABLE_FOLDER = "unreadable_folder"
+TOO_MANY_FILES = "too_many_open_files"
 NOT_SELECTED = "not_selected"
 
 
@@ -43,6 +45,8 @@ class Problem:
 def _os_kind(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "permission_denied"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return TOO_MANY_FILES
     return "vanished" if isinstance(error, FileNotFoundError) else "io_error"
 
 
