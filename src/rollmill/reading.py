@@ -29,6 +29,10 @@ class Rollouts(Iterator[Rollout]):
     def __next__(self) -> Rollout:
         return next(self._rollouts)
 
+    def holds(self, path: Path) -> bool:
+        """Whether ``path`` is one of the files to read."""
+        return any(reader.discovered().holds(path) for reader in self._readers)
+
     @property
     def bytes_total(self) -> int:
         """Size of the files to read. Asking lists the folders of all formats."""

@@ -329,7 +329,7 @@ def test_explain_shows_each_weight_and_writes_nothing(run: Run) -> None:
         (["--mask", ""], "--mask needs a name"),
         (["--max-tokens", "1", "-o", "../out"], "no sample is left"),
         (["-o", "."], "is there already"),
-        (["-o", "/"], "is there already"),
+        (["-o", "/"], "lies inside /"),
         (["-o", CLAUDE / "compaction" / "input" / "out"], "lies inside"),
     ],
 )

@@ -93,7 +93,7 @@ class _Run:
         from rollmill.rows import batches
 
         without_pandas()
-        _refuse_input(output, self.source)
+        self.source.refuse_output(output)
         target = open_output(output)
         try:
             with explained(output):
@@ -195,14 +195,6 @@ class _Run:
         from rollmill.curate.redaction import POLICY
 
         return {"policy": POLICY, "rows": self.rows, "counts": dict(self.counts), "problems": self.source.problems()}
-
-
-def _refuse_input(output: Path, source: Input) -> None:
-    from rollmill.errors import ConfigError
-
-    inputs = [*source.rows, *([source.path] if source.path else [])]
-    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
-        raise ConfigError(f"{output} is what is to be read; write to another")
 
 
 def _place_line(place: dict[str, Any]) -> str:

@@ -81,6 +81,8 @@ def command(
     _check_output(output)
     check_picture(picture)
     source = Input(path, format_name)
+    for target in filter(None, (output, picture)):
+        source.refuse_output(target)
     _count(stats, source, where, quiet)
     _write(stats, output, picture)
     _print(stats, as_json, quiet)

@@ -14,7 +14,6 @@ from rollmill.engine.tasks import Plan, Result
 from rollmill.engine.where import check_condition
 from rollmill.engine.workers import task_results
 from rollmill.errors import ConfigError
-from rollmill.files import is_inside
 from rollmill.seeds.discovery import Discovery, ManifestRow
 from rollmill.seeds.rollout_reader import AgentRolloutSeedReader
 from rollmill.seeds.selection import PartitionBlock, select
@@ -170,7 +169,8 @@ def ingest(
     jobs = []
     for each in sources:
         discovery, rows = select_rows(each)
-        _refuse_input(output, discovery.root, rows)
+        if discovery.holds(output):
+            raise ConfigError(f"{output} is one of the files to be read; write to another")
         summary.reading.add_discovery(discovery, selected=len(rows))
         jobs.append((Plan(discovery.root, each.recursive, each.branches, media, on_error, where), rows))
     state = Progress(sum(len(rows) for _, rows in jobs), sum(row["size"] for _, rows in jobs for row in rows))
@@ -208,14 +208,6 @@ def _selected(
     found = reader.manifest_rows() if must_have else discovery.rows
     index_range = partition.to_index_range(len(found)) if partition and found else None
     return discovery, select(found, index_range, shuffle, seed)
-
-
-def _refuse_input(output: Path, root: Path, rows: Sequence[ManifestRow]) -> None:
-    """Raise ``ConfigError`` when writing would replace one of the files to be read."""
-    if output.is_file() and is_inside(output, root):
-        real = output.resolve()
-        if any(Path(row["source_path"]).resolve() == real for row in rows):
-            raise ConfigError(f"{output} is one of the files to be read; write to another")
 
 
 def _take(result: Result, summary: IngestSummary, target: Any, limit: int | None) -> None:

@@ -18,7 +18,7 @@ from operator import itemgetter, methodcaller
 from pathlib import Path
 from typing import Any
 
-from rollmill.files import FoundFile, UnlistedFolder, walk
+from rollmill.files import FoundFile, UnlistedFolder, is_inside, walk
 from rollmill.formats import load_format
 
 ManifestRow = dict[str, Any]
@@ -53,6 +53,13 @@ class Discovery:
     unlisted: list[UnlistedFolder] = field(default_factory=list)
     some_skipped: list[str] = field(default_factory=list)
     """The first few skipped names with their reason, for messages."""
+
+    def holds(self, path: Path) -> bool:
+        """Whether ``path``, links resolved, is one of the files to read."""
+        if not path.is_file() or not is_inside(path, self.root):
+            return False
+        real = os.path.realpath(path)
+        return any(os.path.realpath(row["source_path"]) == real for row in self.rows)
 
     def skip(self, relative_path: str, reason: str) -> None:
         """Count a file as not to be read."""

@@ -10,7 +10,7 @@ from typing import Any
 from rollmill.errors import ConfigError
 from rollmill.files import is_inside
 from rollmill.formats import Branches
-from rollmill.reading import read
+from rollmill.reading import Rollouts, read
 from rollmill.rollout import Rollout
 from rollmill.stored import StoredRollouts, row_files
 
@@ -33,10 +33,23 @@ class Input:
             StoredRollouts(self.rows) if self.rows else read(self.path, self.format, branches=self.branches)
         )
 
-    def refuse_inside(self, folder: Path) -> None:
-        """Raise ``ConfigError`` when the output lies below the rollouts, where the next run would take it for some."""
+    def refuse_output(self, file: Path) -> None:
+        """Raise ``ConfigError`` when writing ``file`` would replace what is read."""
+        named = [path for path in (*self.rows, self.path) if path is not None]
+        if not file.is_file():
+            return
+        if any(file.samefile(path) for path in named) or (
+            isinstance(self._rollouts, Rollouts) and self._rollouts.holds(file)
+        ):
+            raise ConfigError(f"{file} is what is to be read; write to another")
+
+    def refuse_folder(self, folder: Path) -> None:
+        """Raise ``ConfigError`` when the output lies below the rollouts, where the next run would take it for some, or
+        what is read lies in a folder that will be replaced."""
         if not self.rows and self.path is not None and self.path.is_dir() and is_inside(folder, self.path):
             raise ConfigError(f"{folder} lies inside {self.path}, which is read; choose a folder outside with -o")
+        if self.path is not None and is_inside(self.path, folder):
+            raise ConfigError(f"{self.path}, which is read, lies inside {folder}; choose another folder with -o")
 
     def __iter__(self) -> Iterator[Rollout]:
         return self._rollouts

@@ -162,16 +162,34 @@ class ExportFolder:
 
 
 def refuse_other_content(folder: Path) -> None:
-    """Raise ``ConfigError`` when ``folder`` is there and is neither empty nor an export of ours."""
-    if folder.is_dir() and (not any(folder.iterdir()) or _is_export(folder)):
+    """Raise ``ConfigError`` when ``folder`` is there and holds anything but an export of ours."""
+    if not os.path.lexists(folder):
         return
-    if os.path.lexists(folder):
+    names = set(os.listdir(folder)) if folder.is_dir() else {folder.name}
+    own = _own_names(folder)
+    if names and not own:
         raise ConfigError(f"{folder} is there already and is no export; choose another folder with -o")
+    if others := sorted(names - own):
+        raise ConfigError(
+            f"{folder} holds {others[0]!r} besides an export, which would be lost; choose another folder with -o"
+        )
 
 
-def _is_export(folder: Path) -> bool:
+class _Split(msgspec.Struct):
+    file: str = ""
+
+
+class _Manifest(msgspec.Struct):
+    made_by: str = ""
+    splits: dict[str, _Split] = {}
+
+
+def _own_names(folder: Path) -> set[str]:
+    """The files that an export in this folder says to be its own; none when there is no export."""
     try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=dict[str, Any])
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Manifest)
     except (OSError, msgspec.MsgspecError, UnicodeError):
-        return False
-    return str(manifest.get("made_by", "")).startswith(MADE_BY)
+        return set()
+    if not manifest.made_by.startswith(MADE_BY):
+        return set()
+    return {MANIFEST, CARD, DROPPED, *(split.file for split in manifest.splits.values())}

@@ -78,7 +78,7 @@ class _Run:
         self.settings = plan.settings()
         self.survey, self.outfit = begin(plan, folder)
         self.input = Input(plan.path, plan.format, plan.branches)
-        self.input.refuse_inside(folder)
+        self.input.refuse_folder(folder)
         self.progress = progress
         self.began = time.monotonic()
 
