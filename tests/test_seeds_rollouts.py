@@ -113,6 +113,16 @@ def test_no_files_left_to_open_ends_the_run_for_it_is_no_fault_of_the_files(tmp_
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_too_little_memory_ends_the_run_with_the_file_s_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse_file(file: Any) -> None:
+        raise MemoryError
+
+    write(tmp_path / "a.jsonl", 1)
+    monkeypatch.setattr(seeds_toy, "parse_file", parse_file)
+    with pytest.raises(dd.SeedReaderError, match=r"a\.jsonl cannot be read: there is not enough memory"):
+        reader(tmp_path).create_batch_reader(batch_size=10).read_next_batch()
+
+
 def test_a_bad_file_is_a_counted_problem_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.jsonl", 1)
     write(tmp_path / "b.jsonl", "BAD")

@@ -203,7 +203,7 @@ class DataDesignerConfig(BaseModel):
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """The configuration in a ``.yaml`` or ``.json`` file. Messages begin with the file's name."""
         try:
-            text = Path(path).expanduser().read_text(encoding="utf-8")
+            text = Path(os.path.expanduser(path)).read_text(encoding="utf-8")
             return cls.from_json(text) if str(path).endswith(".json") else cls.from_yaml(text)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{os.fspath(path)} cannot be read: {_reason(error)}") from None
@@ -400,7 +400,7 @@ def _models_from(given: Sequence[ModelConfig] | str | os.PathLike[str] | None) -
     import yaml
 
     try:
-        value = yaml.safe_load(Path(given).expanduser().read_text(encoding="utf-8"))
+        value = yaml.safe_load(Path(os.path.expanduser(given)).read_text(encoding="utf-8"))
         listed = value.get("model_configs", []) if isinstance(value, dict) else value
         return [ModelConfig.model_validate(each) for each in listed or []]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -198,7 +198,7 @@ class DataDesigner(OfTheReference):
     def _folder(self, name: str, resume: ResumeMode, artifact_path: str | os.PathLike[str] | None) -> Path:
         if not name or name in (".", "..") or "/" in name or "\\" in name or not name.isprintable():
             raise ConfigError(f"dataset_name {name!r} is no name of a folder; its place is artifact_path")
-        path = Path(artifact_path or self.artifact_path).expanduser() / name
+        path = Path(os.path.expanduser(artifact_path or self.artifact_path)) / name
         return new_folder(path) if resume is ResumeMode.NEVER else path
 
 

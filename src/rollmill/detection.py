@@ -29,7 +29,7 @@ def detect(path: str | os.PathLike[str]) -> str:
 
     Of a file at most 1 MB is read. Raises ``DetectionError`` when no format fits or more than one does.
     """
-    looked_at = Path(path).expanduser()
+    looked_at = Path(os.path.expanduser(path))
     if looked_at.is_dir():
         files = list(islice(filter(_may_hold_rollouts, walk(looked_at)), MAX_FILES))
         what = f"the first {MAX_FILES} JSON files in it" if len(files) == MAX_FILES else f"its {len(files)} JSON files"

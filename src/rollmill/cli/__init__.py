@@ -79,13 +79,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from click.shell_completion import shell_complete
 
         sys.exit(shell_complete(rollmill, {}, "rollmill", COMPLETE, instruction))
-    signal.signal(signal.SIGTERM, _end)
+    _stand_in_for_closed_streams()
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, _end)
     sys.exit(_status(sys.argv[1:] if arguments is None else arguments))
 
 
-def _end(*_: object) -> None:
+def _stand_in_for_closed_streams() -> None:
+    """Where a standard stream was closed (``>&-``), nothing is printed; nor does a file of ours get its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))
+
+
+def _end(number: int, *_: object) -> None:
     """Leave by the usual way, so that nothing half-written stays."""
-    sys.exit(128 + signal.SIGTERM)
+    sys.exit(128 + number)
 
 
 def _status(arguments: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rollmill.errors import RollmillError
 from rollmill.explore.visible import one_line, visible
 
 if TYPE_CHECKING:
@@ -20,19 +21,28 @@ if TYPE_CHECKING:
     from rollmill.export.pipeline.counts import ExportSummary
 
 
+def _print(text: str, err: bool = False) -> None:
+    try:
+        click.echo(text, err=err)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RollmillError(f"what is told cannot be printed: {error.strerror}; what was written stays") from error
+
+
 def complain(message: str) -> None:
     """Print a message to stderr. Its further lines are indented, so that no text in it looks like a message of ours."""
-    click.echo(visible(message).replace("\n", "\n  "), err=True)
+    _print(visible(message).replace("\n", "\n  "), err=True)
 
 
 def say(text: str) -> None:
     """Print one line of our own, with whatever it quotes made visible, newlines too."""
-    click.echo(visible(text).replace("\n", "\\x0a"))
+    _print(visible(text).replace("\n", "\\x0a"))
 
 
 def say_json(value: Any) -> None:
     """Print a value as JSON in ASCII, so that no character of it acts on a terminal."""
-    click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+    _print(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
 def say_summary(summary: IngestSummary | ExportSummary, as_json: bool, quiet: bool) -> None:
@@ -55,7 +65,7 @@ def say_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequenc
         aligned = [
             cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
-        click.echo("  ".join(aligned).rstrip())
+        _print("  ".join(aligned).rstrip())
 
 
 def size_text(size: int) -> str:

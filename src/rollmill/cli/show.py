@@ -80,7 +80,7 @@ def _found(target: str, trace: str | None, format_name: str, root: Path | None) 
     from rollmill.cli.printing import complain
     from rollmill.explore.find import in_folders, in_path
 
-    path, root = Path(target).expanduser(), root and root.expanduser()
+    path, root = Path(os.path.expanduser(target)), root and Path(os.path.expanduser(root))
     if root is None and os.path.lexists(path):
         return in_path(path, format_name, trace)
     if root is not None and trace is None and (root.is_file() or _holds_rows(root)):

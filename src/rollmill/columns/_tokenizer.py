@@ -7,6 +7,7 @@ with counted_by("qwen3-32b/tokenizer.json"):
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def _clean(text: str) -> str:
 
 def local_tokenizer(path: str) -> Tokenizer:
     """The tokenizer of a ``tokenizer.json``, or the folder that has one. Raises ``ConfigError`` for what is none."""
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     file = file / "tokenizer.json" if file.is_dir() else file
     try:
         content = file.read_bytes()

@@ -6,6 +6,7 @@ readable by their owner only, for rollouts hold what people typed.
 
 from __future__ import annotations
 
+import atexit
 import glob
 import os
 import shutil
@@ -79,6 +80,7 @@ class _Aside:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.aside = aside_name(path)
+        atexit.register(self._remove)  # A signal may end the process before anybody has this to discard it.
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             remove_abandoned(path)
@@ -92,9 +94,15 @@ class _Aside:
         os.fsync(self.file.fileno())
         self.file.close()
         os.replace(self.aside, self.path)
+        atexit.unregister(self._remove)
 
     def discard(self) -> None:
-        self.file.close()
+        self._remove()
+        atexit.unregister(self._remove)
+        with suppress(OSError):  # What still waits to be written finds no room either.
+            self.file.close()
+
+    def _remove(self) -> None:
         self.aside.unlink(missing_ok=True)
 
 

@@ -47,8 +47,8 @@ class FormatDefaults:
         """The folder as of now: below the agent's environment variable when that is set, else ``root``."""
         home = os.environ.get(self.home_variable) if self.home_variable else None
         if home and self.root:
-            return str(Path(home, self.below_home).expanduser())
-        return str(Path(self.root).expanduser()) if self.root else None
+            return str(Path(os.path.expanduser(home), self.below_home))
+        return str(Path(os.path.expanduser(self.root))) if self.root else None
 
 
 @dataclass

@@ -201,7 +201,7 @@ def config_folder(environ: Mapping[str, str] | None = None) -> Path:
     """``$ROLLMILL_CONFIG_DIR``, else Rollmill's folder in the platform's place for users' configuration."""
     environ = os.environ if environ is None else environ
     if given := environ.get("ROLLMILL_CONFIG_DIR"):
-        return Path(given).expanduser()
+        return Path(os.path.expanduser(given))
     if sys.platform == "win32":
         return Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "rollmill"
     if sys.platform == "darwin":

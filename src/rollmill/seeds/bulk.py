@@ -62,12 +62,15 @@ def read_rollouts(
 
 
 def parse(file: RolloutFile, source_kind: str) -> Iterator[Rollout]:
-    """The file's rollouts by its format. An exception that no format should raise is a bug: it gets the file's name
-    as a note and goes its way."""
+    """The file's rollouts by its format. Raises ``SeedReaderError`` where memory does not suffice. An exception that no
+    format should raise is a bug: it gets the file's name as a note and goes its way."""
     try:
         yield from load_format(source_kind).parse_file(file)
     except (OSError, UnreadableFile, RollmillError):
         raise
+    except MemoryError as error:
+        advice = "give more, or leave it out with file_pattern"
+        raise SeedReaderError(f"{file.path} cannot be read: there is not enough memory for it; {advice}") from error
     except Exception as error:
         error.add_note(f"while reading {file.path} as {source_kind}; please report this as a bug of Rollmill")
         raise

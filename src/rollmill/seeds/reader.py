@@ -7,6 +7,7 @@ for the reference's file-system base class works with only its import lines chan
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -214,7 +215,7 @@ def _explained(what: str, path: Path | str) -> Iterator[None]:
 
 def existing_folder(path: str) -> Path:
     """The folder, absolute, ``~`` and links resolved. Raises ``SeedReaderError`` when there is none."""
-    folder = Path(path).expanduser().resolve()
+    folder = Path(os.path.expanduser(path)).resolve()
     if folder.is_dir():
         return folder
     if folder.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,7 +44,7 @@ class AgentRolloutSeedReader(FileSystemSeedReader[AgentRolloutSeedSource]):
 
     def create_filesystem_context(self, root_path: Path | str) -> SeedReaderFileSystemContext:
         """The context for a folder, or for the folder of one file. Raises ``SeedReaderError`` when it is not there."""
-        path = Path(root_path).expanduser().resolve()
+        path = Path(os.path.expanduser(root_path)).resolve()
         if not path.exists():
             raise SeedReaderError(self._why_missing(str(root_path), path))
         root = path.parent if path.is_file() else existing_folder(str(path))
@@ -112,7 +113,7 @@ class AgentRolloutSeedReader(FileSystemSeedReader[AgentRolloutSeedSource]):
         self.discovery = self.summary = self._tree = None
 
     def _single_file(self) -> Path | None:
-        path = Path(self.source.runtime_path).expanduser().resolve()
+        path = Path(os.path.expanduser(self.source.runtime_path)).resolve()
         return path if path.is_file() else None
 
     def _rooted(self, context: SeedReaderFileSystemContext) -> Tree:
