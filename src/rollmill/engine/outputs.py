@@ -60,11 +60,14 @@ class Output(Protocol):
 def open_output(path: Path) -> Output:
     """The output that the name asks for: ``.parquet``, ``.jsonl``, or a folder. Raises ``ConfigError`` when it cannot
     be written, before anything is read."""
-    if path.suffix == ".parquet" and not path.is_dir():
+    is_folder = os.path.isdir(path)
+    if path.suffix == ".parquet" and not is_folder:
         return ParquetOutput(path)
-    if path.suffix == ".jsonl" and not path.is_dir():
+    if path.suffix == ".jsonl" and not is_folder:
         return JsonLinesOutput(path)
-    if path.suffix and not path.is_dir():
+    if os.path.exists(path) and not is_folder:
+        raise ConfigError(f"{path} is there and is no folder; use .parquet, .jsonl, or a folder")
+    if path.suffix and not is_folder:
         raise ConfigError(f"{path}: no rows are written as {path.suffix!r}; use .parquet, .jsonl, or a folder")
     return FolderOutput(path)
 
@@ -86,6 +89,7 @@ class _Aside:
             remove_abandoned(path)
             descriptor = os.open(self.aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         except OSError as error:
+            atexit.unregister(self._remove)
             raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another output") from error
         self.file: IO[bytes] = os.fdopen(descriptor, "wb")
 
@@ -103,7 +107,8 @@ class _Aside:
             self.file.close()
 
     def _remove(self) -> None:
-        self.aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.aside.unlink()
 
 
 def aside_name(path: Path) -> Path:
@@ -207,7 +212,7 @@ class FolderOutput:
     """A folder of Parquet parts, ``part-00000.parquet`` and on, each whole when it appears."""
 
     def __init__(self, folder: Path) -> None:
-        if list(folder.glob("part-*.parquet")):
+        if glob.glob(f"{glob.escape(os.fspath(folder))}/part-*.parquet"):
             raise ConfigError(f"{folder} has rows already; remove its part-*.parquet files, or choose another folder")
         self.folder = folder
         self.paths: list[Path] = []

@@ -56,7 +56,7 @@ class Discovery:
 
     def holds(self, path: Path) -> bool:
         """Whether ``path``, links resolved, is one of the files to read."""
-        if not path.is_file() or not is_inside(path, self.root):
+        if not os.path.isfile(path) or not is_inside(path, self.root):
             return False
         real = os.path.realpath(path)
         return any(os.path.realpath(row["source_path"]) == real for row in self.rows)

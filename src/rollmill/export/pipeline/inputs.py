@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ class Input:
     def refuse_output(self, file: Path) -> None:
         """Raise ``ConfigError`` when writing ``file`` would replace what is read."""
         named = [path for path in (*self.rows, self.path) if path is not None]
-        if not file.is_file():
+        if not os.path.isfile(file):
             return
         if any(file.samefile(path) for path in named) or (
             isinstance(self._rollouts, Rollouts) and self._rollouts.holds(file)
