@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import os
 import pty
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -315,20 +313,6 @@ def test_ctrl_c_leaves_nothing_behind(home: Path, many: Path, workers: str, dela
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out, err) == (130, "", "Stopped by Ctrl-C.\n")
     assert list(Path("out").rglob("*")) == []
-
-
-@pytest.mark.parametrize("limit", [10, 16, 18, 24])
-def test_with_few_files_to_open_all_rows_are_there_or_one_message(home: Path, limit: int) -> None:
-    for number in range(40):
-        session(home / "few", f"{number:08}-0000-4000-8000-000000000000.jsonl")
-    few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (limit, limit))
-    running = process("ingest", home / "few", "--quiet", "-o", "rows.parquet", "--workers", "2", preexec_fn=few)
-    out, err = running.communicate(timeout=60)
-    if running.returncode == 0:
-        assert (out, err) == ("", "") and len(rows_of(Path("rows.parquet"))) == 40
-    else:
-        assert running.returncode == 2 and "ulimit -n" in err and "Traceback" not in err
-        assert list(Path().glob("*.parquet")) == []
 
 
 @pytest.mark.parametrize("pause", [0.02, 0.2])

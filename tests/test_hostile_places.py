@@ -12,6 +12,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.command_line import Run, process, session
@@ -84,6 +85,20 @@ def test_without_room_nothing_is_left(two: Path, command: str, output: str, room
     _, err = running.communicate(timeout=60)
     assert running.returncode == 2 and "cannot be written: File too large" in err and err.count("\n") == 1
     assert [path for path in Path().rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("limit", [10, 16, 18, 24])
+def test_with_few_files_to_open_all_rows_are_there_or_one_message(home: Path, limit: int) -> None:
+    for number in range(40):
+        session(home / "few", f"{number:08}-0000-4000-8000-000000000000.jsonl")
+    few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (limit, limit))
+    running = process("ingest", home / "few", "--quiet", "-o", "rows.parquet", "--workers", "2", preexec_fn=few)
+    out, err = running.communicate(timeout=60)
+    if running.returncode == 0:
+        assert (out, err) == ("", "") and pq.read_table("rows.parquet").num_rows == 40
+    else:
+        assert running.returncode == 2 and "ulimit -n" in err and "Traceback" not in err
+        assert list(Path().glob("*.parquet")) == []
 
 
 # Streams that are not there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -59,10 +60,15 @@ class StoredRollouts(Iterator[Rollout]):
     def __init__(self, files: list[Path], trace: str | None = None) -> None:
         self.bytes_total = sum(file.stat().st_size for file in files)
         self.bytes_done = 0
+        self._files = files
         self._rollouts = self._all(files, trace)
 
     def __next__(self) -> Rollout:
         return next(self._rollouts)
+
+    def holds(self, path: Path) -> bool:
+        """Whether ``path`` is one of the files."""
+        return os.path.isfile(path) and any(path.samefile(file) for file in self._files)
 
     def _all(self, files: list[Path], trace: str | None) -> Iterator[Rollout]:
         for file in files:

@@ -77,8 +77,6 @@ def command(
     from rollmill.cli.printing import say_summary
 
     target = _output(output)
-    if path is not None and os.path.isfile(target) and os.path.exists(path) and target.samefile(path):
-        raise click.UsageError(f"{target} is what is to be read; name another output with -o")
     partition = _partition(options.pop("partition_index"), options.pop("num_partitions"))
     if options["seed"] is not None and not options["shuffle"]:
         raise click.UsageError("--seed is for --shuffle; give both or neither")

@@ -170,7 +170,7 @@ def ingest(
     for each in sources:
         discovery, rows = select_rows(each)
         if discovery.holds(output):
-            raise ConfigError(f"{output} is one of the files to be read; write to another")
+            raise ConfigError(f"{output} is what is to be read; write to another")
         summary.reading.add_discovery(discovery, selected=len(rows))
         jobs.append((Plan(discovery.root, each.recursive, each.branches, media, on_error, where), rows))
     state = Progress(sum(len(rows) for _, rows in jobs), sum(row["size"] for _, rows in jobs for row in rows))

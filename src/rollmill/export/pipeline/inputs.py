@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from rollmill.errors import ConfigError
 from rollmill.files import is_inside
 from rollmill.formats import Branches
-from rollmill.reading import Rollouts, read
+from rollmill.reading import read
 from rollmill.rollout import Rollout
 from rollmill.stored import StoredRollouts, row_files
 
@@ -36,12 +35,7 @@ class Input:
 
     def refuse_output(self, file: Path) -> None:
         """Raise ``ConfigError`` when writing ``file`` would replace what is read."""
-        named = [path for path in (*self.rows, self.path) if path is not None]
-        if not os.path.isfile(file):
-            return
-        if any(file.samefile(path) for path in named) or (
-            isinstance(self._rollouts, Rollouts) and self._rollouts.holds(file)
-        ):
+        if self._rollouts.holds(file):
             raise ConfigError(f"{file} is what is to be read; write to another")
 
     def refuse_folder(self, folder: Path) -> None:
