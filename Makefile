@@ -12,6 +12,7 @@ BENCH_FLAGS ?=
 GENERATE_FLAGS ?=
 TORCH := 2.13.0
 HARBOR := harbor==0.25.0
+COMPILED := src/rollmill/formats/_quick_lines.c
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check-all golden bench constraints clean
@@ -59,7 +60,7 @@ clean: ## remove what the targets made
 
 # The environment is made anew when what it is made from changed. A shim that only pretends to be a Python is passed over.
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt hatch_build.py $(COMPILED)
 	@python=; for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
 		if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$candidate; break; fi; \
 	done; \

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests import golden
+from tests.writers.decoding import WAYS, decoding_by
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("situation", golden.situations(), ids=golden.name)
-def test_golden(situation: Path) -> None:
-    assert golden.difference(situation) == ""
+def test_golden(situation: Path, way: str) -> None:
+    with decoding_by(way):
+        assert golden.difference(situation) == ""
 
 
 @pytest.mark.parametrize("situation", golden.situations(), ids=golden.name)

@@ -17,6 +17,7 @@ from rollmill.formats import _jsonl
 from rollmill.formats._claude_records import Record
 from rollmill.formats._jsonl import Block, Log, blocks, read_log
 from rollmill.media import NoStore
+from tests.writers.decoding import WAYS, decoding_by
 from tests.writers.settings import examples
 
 
@@ -26,6 +27,7 @@ class Numbered(msgspec.Struct):
 
 
 DECODER = msgspec.json.Decoder(Numbered)
+CLAUDE = msgspec.json.Decoder(Record)
 _PIECES = [
     '{"a":1}',
     '{"a":"}\\n{"}',
@@ -61,24 +63,29 @@ def line_by_line(data: bytes) -> Log[Numbered]:
 def test_at_once_is_as_line_by_line(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
     path.write_bytes("".join(pieces).encode())
-    assert read_log(path, DECODER, NoStore()) == line_by_line(path.read_bytes())
+    expected = line_by_line(path.read_bytes())
+    for way in WAYS:
+        with decoding_by(way):
+            assert read_log(path, DECODER, NoStore()) == expected
 
 
 @pytest.mark.parametrize(
-    ("data", "at_once"),
+    ("data", "ways"),
     [
-        (b'{"a":1}\n{"a":2}\n', True),
-        (b'{"a":1}{"a":2}\n\n', False),
-        (b'{"a":1}{"a":2}\n', False),
-        (b'{"a":{}\n,"b":1}{"a":2}\n', False),
-        (b'{"a":1} \n{"a":2}\n', False),
-        (b'{"b":"}\n{"}{"a":2}\n', False),
-        (b'{"a":1}\n{"a":2}', False),
+        (b'{"a":1}\n{"a":2}\n', WAYS),
+        (b'{"a":1}{"a":2}\n\n', []),
+        (b'{"a":1}{"a":2}\n', []),
+        (b'{"a":{}\n,"b":1}{"a":2}\n', []),
+        (b'{"a":1} \n{"a":2}\n', ["compiled"]),
+        (b'{"b":"}\n{"}{"a":2}\n', []),
+        (b'{"a":1}\n{"a":2}', []),
     ],
 )
-def test_only_an_object_a_line_is_read_at_once(data: bytes, at_once: bool) -> None:
-    records = _jsonl._all_at_once(Block(1, data), DECODER)
-    assert (records is not None) is at_once
+@pytest.mark.parametrize("way", WAYS)
+def test_only_an_object_a_line_is_read_at_once(data: bytes, ways: list[str], way: str) -> None:
+    with decoding_by(way):
+        records = _jsonl._all_at_once(Block(1, data), _jsonl._block_decoder(DECODER, DECODER))
+    assert (records is not None) is (way in ways)
     assert records is None or [record.line for record in records] == [1, 2]
 
 
@@ -142,9 +149,11 @@ def test_a_line_that_is_cut_off_while_it_is_read_is_not_lost(tmp_path: Path) -> 
         b'{"type":"progress","uuid":"u","data":[1]}',
     ],
 )
-def test_a_claude_record_keeps_no_bytes_around_it(line: bytes) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_claude_record_keeps_no_bytes_around_it(line: bytes, way: str) -> None:
     block = Block(1, line + b"\n")
     users = sys.getrefcount(block.data)
-    records = _jsonl._all_at_once(block, msgspec.json.Decoder(Record))
+    with decoding_by(way):
+        records = _jsonl._all_at_once(block, _jsonl._block_decoder(CLAUDE, CLAUDE))
     still = sys.getrefcount(block.data)
     assert records is not None and still == users

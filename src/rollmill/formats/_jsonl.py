@@ -28,6 +28,8 @@ import msgspec
 
 from rollmill.errors import UnreadableFile
 from rollmill.formats._lift import Lifter, LongLine
+from rollmill.formats._raw_json import NOT_JSON
+from rollmill.formats._typed_lines import DecodeLines, line_decoder
 from rollmill.media import MediaStore
 from rollmill.rollout import Fidelity, Records
 
@@ -93,19 +95,36 @@ class Block:
     ``data`` holds them up to ``size``, and perhaps the beginning of the next line behind that. ``lifted`` says whether
     base64 media were taken out of long lines (``_lift``), so that memory follows the text of a line, not its images."""
 
-    __slots__ = ("data", "ends", "first", "lifted", "size")
+    __slots__ = ("_ends", "_line_count", "data", "first", "lifted", "size")
 
     def __init__(self, first: int, data: bytes, size: int | None = None, lifted: bool = False) -> None:
         self.first = first
         self.data = data
         self.size = len(data) if size is None else size
         self.lifted = lifted
-        self.ends: list[int] = []  # where the line breaks are
-        find, append = data.find, self.ends.append
-        end = find(b"\n")
-        while end >= 0:
-            append(end)
-            end = find(b"\n", end + 1)
+        self._ends: list[int] | None = None
+        self._line_count: int | None = None
+
+    @property
+    def line_count(self) -> int:
+        """How many lines have ended; known without a look once they are decoded."""
+        return len(self.ends) if self._line_count is None else self._line_count
+
+    @line_count.setter
+    def line_count(self, count: int) -> None:
+        self._line_count = count
+
+    @property
+    def ends(self) -> list[int]:
+        """Where the line breaks are."""
+        if self._ends is None:
+            self._ends = []
+            find, append, size = self.data.find, self._ends.append, self.size
+            end = find(b"\n", 0, size)
+            while end >= 0:
+                append(end)
+                end = find(b"\n", end + 1, size)
+        return self._ends
 
     @property
     def ended(self) -> bool:
@@ -136,6 +155,7 @@ class Block:
         return longest > than
 
 
+DecodeBlock = Callable[[Block], list[T] | None]
 TRIES = 3
 """After so many blocks that could not be decoded at once, a file is decoded line by line: each try costs time."""
 
@@ -150,9 +170,10 @@ def read_log(
     is compressed and not readable at all. ``usual`` decodes usual records quicker and refuses the others."""
     log: Log[T] = Log()
     tries = TRIES
+    decode_block = _block_decoder(usual or decoder, decoder)
     for block in blocks(path, media):
         log.lifted = log.lifted or block.lifted
-        records = _all_at_once(block, usual or decoder) if tries else None
+        records = _all_at_once(block, decode_block) if tries else None
         if records is not None:
             log.records += records
         else:
@@ -161,14 +182,32 @@ def read_log(
     return log
 
 
-def _all_at_once(block: Block, decoder: msgspec.json.Decoder[T]) -> list[T] | None:
+def _block_decoder(usual: msgspec.json.Decoder[T], decoder: msgspec.json.Decoder[T]) -> DecodeBlock[T]:
+    """The quickest way to decode lines that is installed."""
+    decode_lines = line_decoder(usual, decoder)
+    return partial(_by_msgspec, usual) if decode_lines is None else partial(_compiled, decode_lines)
+
+
+def _all_at_once(block: Block, decode_block: DecodeBlock[T]) -> list[T] | None:
     """The records of a block with one on each line, which is quicker than line by line; None of any other block."""
+    try:
+        return decode_block(block)
+    except NOT_JSON:
+        return None
+
+
+def _compiled(decode_lines: DecodeLines, block: Block) -> list[Any] | None:
+    if not block.ended:
+        return None
+    records = decode_lines(block.data, block.size, block.first)
+    block.line_count = len(records)
+    return records
+
+
+def _by_msgspec(decoder: msgspec.json.Decoder[T], block: Block) -> list[T] | None:
     if not block.is_an_object_a_line():
         return None
-    try:
-        records = decoder.decode_lines(memoryview(block.data)[: block.size])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+    records = decoder.decode_lines(memoryview(block.data)[: block.size])
     if len(records) != len(block.ends):
         return None
     for number, record in enumerate(records, block.first):
@@ -182,7 +221,7 @@ def _one_by_one(log: Log[T], block: Block, decoder: msgspec.json.Decoder[T], usu
     for number, line in enumerate(lines, block.first):
         try:
             record = decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except NOT_JSON:
             last = not block.ended and number == block.first + len(lines) - 1
             _salvage(log, line, number, decoder, last)
         else:
@@ -224,13 +263,13 @@ def _blocks(file: BinaryIO, size: int, lifter: Lifter) -> Iterator[Block]:
             rest += chunk
         else:
             block = Block(number, rest + chunk[:end]) if rest else Block(number, chunk, end)
-            number += len(block.ends)
             if seekable:  # The beginning of a line is read again with the line: that is cheaper than joining the two.
                 rest, again = b"", chunk[end:]
                 file.seek(end - len(chunk), SEEK_CUR)
             else:
                 rest = chunk[end:]
             yield _without_media(block, lifter, lift_from)
+            number += block.line_count
         if len(rest) > LONG_LINE:
             long_line, rest = LongLine(lifter, rest), b""
     if long_line is not None:
@@ -335,7 +374,7 @@ def _keep(log: Log[T], value: Any, source: str, number: int, decoder: msgspec.js
 def _decoded(source: str | bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
     try:
         return decoder.decode(source)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 
