@@ -233,34 +233,44 @@ def test_wherever_a_character_stands(filling: str, ending: str) -> None:
 
 
 _TEXTS = st.text(st.characters(codec="utf-8"), max_size=90) | st.sampled_from(['\\"' * 40, "\n" * 70, "a" * 64])
-_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False) | _TEXTS,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["text", "count", "kind", "needed"]) | _TEXTS, inner, max_size=4)
-        | st.fixed_dictionaries({"kind": st.sampled_from(["told", "untold", "other"]), "needed": st.booleans()})
-    ),
-    max_leaves=12,
-)
-_NAMES = st.sampled_from([name for name in Line.__struct_encode_fields__ if "line" not in name] + ["unknown"])
+_PLAIN = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | _TEXTS
+_ANY = st.recursive(_PLAIN, lambda v: st.lists(v, max_size=4) | st.dictionaries(_TEXTS, v, max_size=4), max_leaves=8)
+_ODD = _ANY | st.floats(allow_nan=False) | st.integers(-(10**20), 10**20)
+_SMALL = st.fixed_dictionaries({}, optional={"text": _TEXTS, "count": st.integers(0, 99) | st.none(), "x": _ODD})
+_TOLD = st.fixed_dictionaries({"x": _ANY, "kind": st.just("told"), "needed": st.booleans()}, optional={"small": _SMALL})
+_UNTOLD = st.fixed_dictionaries({"kind": st.just("untold")}, optional={"a text": _TEXTS, "kind ": _TEXTS})
+_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "text": _TEXTS,
+    "flag": st.booleans() | st.none(),
+    "number": st.integers(-(10**17), 10**17),
+    "any": _ANY,
+    "raw": _ODD,
+    "names": st.dictionaries(_TEXTS, _ANY, max_size=3) | _TEXTS,
+    "texts": st.lists(_TEXTS, max_size=4),
+    "smalls": st.lists(_SMALL | st.none(), max_size=3) | _SMALL,
+    "either": _TOLD | _UNTOLD | st.none(),
+    "refusing": _SMALL,
+    "unknown": _ODD,
+}
+_SPOILING = [b'"', b"\\", b"\\u", b"\\ud8", b"{", b"}", b"[", b",", b"\xff", b"\xe2", b"\0", b"0", b""]
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> bytes:
-    """A line as it should be, or spoilt in one or two places."""
-    value = draw(st.dictionaries(_NAMES, _VALUES, max_size=5))
+    """A line as it should be, or with a value of another type, or spoilt in one or two places."""
+    names = draw(st.lists(st.sampled_from(list(_FIELDS)), max_size=5, unique=True))
+    value = {name: draw(_FIELDS[name]) for name in names}
+    if draw(st.integers(0, 5)) == 0:
+        value[draw(st.sampled_from(list(_FIELDS)))] = draw(_ODD)
     separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\t", "\t:\r")]))
     line = bytearray(json.dumps(value, ensure_ascii=draw(st.booleans()), separators=separators).encode())
-    spoiling = st.sampled_from(
-        [b'"', b"\\", b"\\u", b"\\ud8", b"{", b"}", b"[", b",", b"\xff", b"\xe2", b"\0", b"0", b""]
-    )
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
         at = draw(st.integers(0, len(line)))
-        line[at : at + draw(st.integers(0, 2))] = draw(spoiling)
+        line[at : at + draw(st.integers(0, 2))] = draw(st.sampled_from(_SPOILING))
     return bytes(line)
 
 
-@examples(1500)
+@examples(1000)
 @given(line=lines())
 def test_it_never_says_what_msgspec_does_not_say(line: bytes) -> None:
     agree(DECODER, line)
