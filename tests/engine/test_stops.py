@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from rollmill.config import DataDesignerConfig
+from rollmill.engine.fill import Stop
+from rollmill.engine.loops import interrupts
 from rollmill.engine.window import FEWEST_IN_FLIGHT
 from tests.engine.runs import builder, process, seed_file
 from tests.models.server import Answer, ModelServer, prompt_of
@@ -67,12 +70,13 @@ def test_killed_at_random_moments(tmp_path: Path, round: int) -> None:
     assert rows_of(tmp_path) == [f"row-{number:05d}" for number in range(ROWS)]
 
 
-def test_ctrl_c_once_writes_what_is_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_once_writes_what_is_whole(tmp_path: Path, number: signal.Signals) -> None:
     path = config(tmp_path)
     with ModelServer("x", latency=0.05) as server:
         run = process(path, tmp_path / "artifacts", server)
         wait_for(lambda: len(server.requests) >= 60, run)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         out, err = run.communicate(timeout=60)
         assert run.returncode == 130, err
         assert "go on" in err
@@ -84,6 +88,32 @@ def test_ctrl_c_once_writes_what_is_whole(tmp_path: Path) -> None:
         assert again.returncode == 0, err
         assert max(server.counts.values()) == 1, "nothing that was in flight is asked again"
     assert rows_of(tmp_path) == [f"row-{number:05d}" for number in range(ROWS)]
+
+
+def test_signals_mean_after_a_run_what_they_meant_before() -> None:
+    """What follows a run (an export) has raw rows aside, and removes them when it is ended."""
+
+    async def run() -> Stop:
+        stop = Stop()
+        with interrupts(stop):
+            signal.raise_signal(signal.SIGHUP)  # ignored, as by nohup
+            await asyncio.sleep(0)
+            assert not stop
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.sleep(0.1)
+        return stop
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    handlers = [signal.default_int_handler, lambda *_: None, signal.SIG_IGN]
+    try:
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+        assert asyncio.run(run()).reason == "interrupted"
+        assert [signal.getsignal(number) for number in numbers] == handlers
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_ctrl_c_once_sends_nothing_new(tmp_path: Path) -> None:

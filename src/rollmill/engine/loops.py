@@ -22,24 +22,33 @@ _early: set[int] = set()
 
 @contextmanager
 def interrupts(stop: Stop) -> Iterator[None]:
-    """The first Ctrl-C asks for no more, the second waits for nothing."""
+    """The first Ctrl-C asks for no more, the second waits for nothing. SIGTERM and SIGHUP are Ctrl-C too."""
     if threading.current_thread() is not threading.main_thread():
         with _from_outside(stop):
             yield
         return
     loop = asyncio.get_running_loop()
-
+    before = {number: signal.getsignal(number) for number in _stop_signals()}
     try:
-        loop.add_signal_handler(signal.SIGINT, stop.press)
-        loop.add_signal_handler(signal.SIGTERM, stop.press)
+        for number in before:
+            loop.add_signal_handler(number, stop.press)
     except NotImplementedError:  # Windows: Ctrl-C cancels the run, which is what a second one does elsewhere.
         yield
         return
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        loop.remove_signal_handler(signal.SIGTERM)
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """Those that stop a run, among them SIGHUP when a terminal goes away, unless ``nohup`` has it ignored."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
 
 
 @contextmanager
