@@ -12,7 +12,7 @@ BENCH_FLAGS ?=
 GENERATE_FLAGS ?=
 TORCH := 2.13.0
 HARBOR := harbor==0.25.0
-COMPILED := src/rollmill/formats/_quick_lines.c
+COMPILED := $(wildcard src/quick_lines/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check-all golden bench constraints clean

@@ -12,7 +12,7 @@ from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
 MODULE = "rollmill.formats._quick_lines"
-SOURCE = "src/rollmill/formats/_quick_lines.c"
+SOURCE = "src/quick_lines/module.c"
 
 
 class CompileQuickLines(BuildHookInterface):

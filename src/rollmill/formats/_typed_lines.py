@@ -1,6 +1,6 @@
 """A msgspec decoder's type as a plan for the compiled decoder of lines, where that was built.
 
-``_quick_lines.c`` is for speed alone: what it gives is what msgspec gives, and what it does not know it hands to
+``src/quick_lines`` is for speed alone: what it gives is what msgspec gives, and what it does not know it hands to
 msgspec. It is not there when no C compiler was at the installation.
 """
 
