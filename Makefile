@@ -56,7 +56,7 @@ constraints: ## pin the newest versions that Python 3.11 can have (run it with a
 	mv build/constraints.txt constraints.txt
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(DEMO) build dist bench-corpus .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) src/rollmill/formats/*.so build dist bench-corpus .mypy_cache .ruff_cache .hypothesis
 
 # The environment is made anew when what it is made from changed. A shim that only pretends to be a Python is passed over.
 

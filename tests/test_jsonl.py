@@ -69,6 +69,24 @@ def test_at_once_is_as_line_by_line(tmp_path_factory: pytest.TempPathFactory, pi
             assert read_log(path, DECODER, NoStore()) == expected
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (r"\\ud83d\ude00", "\\ud83d\ufffd"),
+        (r"\ud83d\\ude00", "\ufffd\\ude00"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\\\ude00", "\\\ufffd"),
+    ],
+)
+def test_half_a_surrogate_pair_beside_what_looks_like_the_other(tmp_path: Path, text: str, read: str, way: str) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(f'{{"a":"{text}"}}\n')
+    with decoding_by(way):
+        log = read_log(path, DECODER, NoStore())
+    assert [record.a for record in log.records] == [read] and log.replaced_characters == 1
+
+
 @pytest.mark.parametrize(
     ("data", "ways"),
     [

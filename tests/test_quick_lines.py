@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import sys
+import typing
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 import pytest
@@ -23,6 +24,14 @@ _quick_lines = pytest.importorskip("rollmill.formats._quick_lines", reason="no C
 
 class Left(Exception):
     """Raised in msgspec's place: the compiled decoder left the line to it."""
+
+
+T = TypeVar("T")
+
+
+class Numbered(Struct):
+    text: str = ""
+    line: int = 0
 
 
 class Small(Struct, gc=False):
@@ -75,11 +84,39 @@ class Unknown(Struct):
     line: int = 0
 
 
+class Tagged(Struct, tag=1):
+    text: str = ""
+    line: int = 0
+
+
+class OddlyTagged(Struct, tag="a\\b"):
+    text: str = ""
+    line: int = 0
+
+
+class Particular(Struct):
+    raw: Raw | None = None
+    names: dict[Annotated[str, Meta(min_length=2)], Any] | None = None
+    line: int = 0
+
+
+class Generic(Struct, typing.Generic[T]):
+    value: T
+    line: int = 0
+
+
+class Computed(Numbered):
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return "computed"
+
+
 class Made(Struct):
     made: list[int] = msgspec.field(default_factory=list)
     line: int = 0
 
 
+Many = msgspec.defstruct("Many", [(f"field_{number}", int, 0) for number in range(65)])
 DECODER = msgspec.json.Decoder(Line)
 
 
@@ -89,9 +126,7 @@ def leave(_: bytes) -> Any:
 
 @cache
 def alone(decoder: msgspec.json.Decoder[Any]) -> Any:
-    plan = _typed_lines._Plan()
-    root = plan.node(msgspec.inspect.type_info(decoder.type))
-    return _quick_lines.Lines(root, tuple(plan.nodes), tuple(plan.structs), Raw, leave)
+    return _quick_lines.Lines(*_typed_lines.plan_of(decoder.type), Raw, leave)
 
 
 def quick(decoder: msgspec.json.Decoder[Any], line: bytes) -> Any:
@@ -216,6 +251,38 @@ def test_what_is_not_plain_is_left_to_msgspec(line: bytes) -> None:
 def test_a_type_without_a_plan_is_left_to_msgspec(line: bytes, read: bool) -> None:
     assert agree(msgspec.json.Decoder(Unknown), line) is read
     assert msgspec.json.decode(line, type=Unknown).text == "x"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line", "read"),
+    [
+        (Tagged, b'{"type":"1"}', False),
+        (Tagged, b'{"type":1}', False),
+        (OddlyTagged, b'{"type":"a\\b"}', False),
+        (OddlyTagged, b'{"type":"a\\\\b"}', False),
+        (Particular, b'{"raw":1}', False),
+        (Particular, b'{"raw":null}', True),
+        (Particular, b'{"names":{"a":1}}', False),
+    ],
+)
+def test_a_type_that_looks_plainer_than_it_is(wanted: type[Any], line: bytes, read: bool) -> None:
+    assert agree(msgspec.json.Decoder(wanted), line) is read
+
+
+@pytest.mark.parametrize("wanted", [Generic[int], Computed, Many])
+def test_a_type_that_cannot_be_made_has_no_compiled_decoder(wanted: Any) -> None:
+    decoder = msgspec.json.Decoder(wanted)
+    assert _typed_lines.line_decoder(decoder, decoder) is None
+
+
+@pytest.mark.parametrize(
+    ("root", "node", "field"),
+    [(1, (8, 0, 0, 0, ()), 0), (0, (16, 0, 0, 1, ()), 0), (0, (32, 0, 0, 0, (1,)), 0), (0, (32, 0, 0, 0, (0,)), 1)],
+)
+def test_a_plan_names_only_what_it_has(root: int, node: tuple[Any, ...], field: int) -> None:
+    struct = (Numbered, (), None, ((b"text", "text", field, ()),))
+    with pytest.raises(ValueError, match="names what it does not have"):
+        _quick_lines.Lines(root, (node,), (struct,), Raw, leave)
 
 
 def test_a_default_that_is_made_anew_is_left_to_msgspec() -> None:

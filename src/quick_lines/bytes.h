@@ -3,6 +3,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if !PY_LITTLE_ENDIAN
+#error "the lowest bit would not be that of the first byte"
+#endif
+
 #if defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
 

@@ -55,9 +55,13 @@ static int node_from(Node *node, PyObject *plan)
         return 0;
     node->struct_count = (int)PyTuple_GET_SIZE(structs);
     node->structs = PyMem_Calloc((size_t)node->struct_count + 1, sizeof(int));
-    for (int i = 0; node->structs != NULL && i < node->struct_count; i++)
+    if (node->structs == NULL) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    for (int i = 0; i < node->struct_count; i++)
         node->structs[i] = (int)PyLong_AsLong(PyTuple_GET_ITEM(structs, i));
-    return node->structs != NULL && !PyErr_Occurred();
+    return !PyErr_Occurred();
 }
 
 /* Where a struct's object keeps a field: slots are described by the type. */
@@ -90,15 +94,21 @@ static int field_from(Field *field, PyTypeObject *type, PyObject *plan, int *is_
 static int struct_from(Struct *s, PyObject *plan)
 {
     PyObject *fields;
-    if (!PyArg_ParseTuple(plan, "O!OOOO!", &PyType_Type, &s->type, &s->tag_field, &s->tag, &s->post_init,
+    PyObject *tags; /* the names of the tag's field and of the tag, or nothing */
+    if (!PyArg_ParseTuple(plan, "O!O!OO!", &PyType_Type, &s->type, &PyTuple_Type, &tags, &s->post_init,
                           &PyTuple_Type, &fields))
         return 0;
-    s->tag_field = s->tag_field == Py_None ? NULL : s->tag_field;
+    if (PyTuple_GET_SIZE(tags) && !PyArg_ParseTuple(tags, "SS", &s->tag_field, &s->tag))
+        return 0;
     s->post_init = s->post_init == Py_None ? NULL : s->post_init;
     s->line = -1;
     s->field_count = (int)PyTuple_GET_SIZE(fields);
     s->fields = PyMem_Calloc((size_t)s->field_count + 1, sizeof(Field));
-    if (s->fields == NULL || s->field_count > SLOTS / 2) {
+    if (s->fields == NULL) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    if (s->field_count > SLOTS / 2) {
         PyErr_SetString(PyExc_ValueError, "too many fields");
         return 0;
     }
@@ -113,6 +123,29 @@ static int struct_from(Struct *s, PyObject *plan)
         s->slots[slot] = (unsigned char)(i + 1);
     }
     return 1;
+}
+
+static int is_number(int number, int count)
+{
+    if (number >= 0 && number < count)
+        return 1;
+    PyErr_SetString(PyExc_ValueError, "the plan names what it does not have");
+    return 0;
+}
+
+static int check_numbers(const Lines *self)
+{
+    int good = is_number(self->root, self->node_count);
+    for (int i = 0; good && i < self->node_count; i++) {
+        const Node *node = &self->nodes[i];
+        good = is_number(node->item, self->node_count) && (!(node->kinds & IS_STRUCT) || node->struct_count > 0);
+        for (int j = 0; good && j < node->struct_count; j++)
+            good = is_number(node->structs[j], self->struct_count);
+    }
+    for (int i = 0; good && i < self->struct_count; i++)
+        for (int j = 0; good && j < self->structs[i].field_count; j++)
+            good = is_number(self->structs[i].fields[j].node, self->node_count);
+    return good;
 }
 
 static int plan_from(Lines *self, PyObject *nodes, PyObject *structs)
@@ -131,5 +164,5 @@ static int plan_from(Lines *self, PyObject *nodes, PyObject *structs)
     for (int i = 0; i < self->struct_count; i++)
         if (!struct_from(&self->structs[i], PyTuple_GET_ITEM(structs, i)))
             return 0;
-    return 1;
+    return check_numbers(self);
 }

@@ -14,7 +14,6 @@ import codecs
 import json
 import math
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ import msgspec
 
 from rollmill.errors import UnreadableFile
 from rollmill.formats._lift import Lifter, LongLine
-from rollmill.formats._raw_json import NOT_JSON
+from rollmill.formats._raw_json import NOT_JSON, without_lone_surrogates
 from rollmill.formats._typed_lines import DecodeLines, line_decoder
 from rollmill.media import MediaStore
 from rollmill.rollout import Fidelity, Records
@@ -310,9 +309,6 @@ def _chunks(file: BinaryIO, chunk_size: int) -> Iterator[bytes]:
 
 # The slow way: one line that the typed decoder refused.
 
-_LONE_SURROGATE = re.compile(
-    r"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-)
 _PADDING = "\0 \t\r\n"
 _PLAIN = json.JSONDecoder()
 _JSON_TYPES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
@@ -362,7 +358,7 @@ def _keep(log: Log[T], value: Any, source: str, number: int, decoder: msgspec.js
         return
     record = _decoded(source, decoder)
     if record is None:
-        source, surrogates = _LONE_SURROGATE.subn(r"\1\\ufffd", source)
+        source, surrogates = without_lone_surrogates(source)
         log.replaced_characters += surrogates
         record = _decoded(source, decoder)
     if record is None:
@@ -448,7 +444,7 @@ def source_objects(path: Path, numbers: set[int], media: MediaStore) -> dict[int
     for block in blocks(path, media):
         first, lines = block.first, block.lines()
         for number in sorted(n for n in numbers if first <= n < first + len(lines)):
-            text = _LONE_SURROGATE.sub(r"\1\\ufffd", _text(Log(), lines[number - first]))
+            text, _ = without_lone_surrogates(_text(Log(), lines[number - first]))
             found[number] = list(_values(text))
     return found
 
