@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -67,6 +69,14 @@ def test_at_once_is_as_line_by_line(tmp_path_factory: pytest.TempPathFactory, pi
     for way in WAYS:
         with decoding_by(way):
             assert read_log(path, DECODER, NoStore()) == expected
+
+
+@pytest.mark.skipif(
+    shutil.which("cc") is None or "ROLLMILL_PURE_PYTHON" in os.environ, reason="no C compiler, or not wanted"
+)
+def test_the_compiled_decoder_is_there_where_a_compiler_is() -> None:
+    """Else everything passes, and is slower."""
+    assert "compiled" in WAYS
 
 
 @pytest.mark.parametrize("way", WAYS)

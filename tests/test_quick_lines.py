@@ -277,7 +277,13 @@ def test_a_type_that_cannot_be_made_has_no_compiled_decoder(wanted: Any) -> None
 
 @pytest.mark.parametrize(
     ("root", "node", "field"),
-    [(1, (8, 0, 0, 0, ()), 0), (0, (16, 0, 0, 1, ()), 0), (0, (32, 0, 0, 0, (1,)), 0), (0, (32, 0, 0, 0, (0,)), 1)],
+    [
+        (1, (8, 0, 0, 0, ()), 0),
+        (0, (16, 0, 0, 1, ()), 0),
+        (0, (32, 0, 0, 0, (1,)), 0),
+        (0, (32, 0, 0, 0, ()), 0),
+        (0, (32, 0, 0, 0, (0,)), 1),
+    ],
 )
 def test_a_plan_names_only_what_it_has(root: int, node: tuple[Any, ...], field: int) -> None:
     struct = (Numbered, (), None, ((b"text", "text", field, ()),))

@@ -5,7 +5,7 @@
    It knows nothing of any agent. It reads plain JSON alone and refuses whatever is unusual (a value of a type that the
    plan does not have, invalid UTF-8, half a surrogate pair, a number too large, deep nesting): a refused line is decoded
    by msgspec, which either reads it or says what is wrong. So the two cannot disagree about more than what is plain, and
-   tests/test_quick_lines.py holds them against each other. Without a C compiler this file is left out (_typed_lines.py).
+   tests/test_quick_lines.py holds them against each other. Without a C compiler it is left out (_typed_lines.py).
 
    Where the speed comes from: strings are looked at 64 bytes at a time, escapes are taken out into memory that stays in
    the processor's cache, and short texts, of which logs repeat most (types, names, folders, ids), are one object. */

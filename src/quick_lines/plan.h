@@ -138,7 +138,7 @@ static int check_numbers(const Lines *self)
     int good = is_number(self->root, self->node_count);
     for (int i = 0; good && i < self->node_count; i++) {
         const Node *node = &self->nodes[i];
-        good = is_number(node->item, self->node_count) && (!(node->kinds & IS_STRUCT) || node->struct_count > 0);
+        good = is_number(node->item, self->node_count) && (!(node->kinds & IS_STRUCT) || is_number(0, node->struct_count));
         for (int j = 0; good && j < node->struct_count; j++)
             good = is_number(node->structs[j], self->struct_count);
     }

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 class Lines:
-    """``root``: the number of a line's node; ``nodes`` and ``structs`` as ``_typed_lines._Plan`` makes them."""
+    """``root``: the number of a line's node; ``nodes`` and ``structs`` as ``_typed_lines.plan_of`` makes them."""
 
     def __new__(
         cls,
