@@ -149,8 +149,10 @@ def warm_up() -> None:
     """Imports are measured on their own, so they happen before the clock starts."""
     import pyarrow
 
-    import rollmill.engine.preload
-    import rollmill.engine.tasks
+    import rollmill.engine.workers
+    import rollmill.formats.claude_code
+    import rollmill.formats.codex
+    import rollmill.rows
     import rollmill.seeds.batches
     import rollmill.seeds.rollout_reader
     import rollmill.seeds.source  # noqa: F401

@@ -47,7 +47,7 @@ HEAVY = {
         "rows": "top",
         "seeds.batches": "top",
         "engine.outputs": "top",
-        "engine.preload": "top",
+        "engine.preload": "inside",
         "engine.handover": "inside",
         "engine.where": "inside",
         "stored": "inside",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -103,5 +102,7 @@ def tasks(manifest_rows: Sequence[ManifestRow]) -> Iterator[list[ManifestRow]]:
 def give_back_memory() -> None:
     """Return to the system what a huge file took. glibc keeps it else, beside what writing the rows takes; where the
     C library has no such call, nothing happens."""
+    import ctypes
+
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

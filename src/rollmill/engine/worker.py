@@ -1,51 +1,96 @@
-"""A worker process: what it is told when it starts, and the one thing it does. It imports little, to start soon."""
+"""A worker process: how it begins, and the one thing it does.
+
+The first worker is started as a program; it imports what all need and forks itself into the others, so that they share
+that memory. None of them imports the user's script, which therefore needs no ``if __name__ == "__main__":``.
+"""
 
 from __future__ import annotations
 
 import os
-import select
-import signal
+import pickle
+import socket
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
+from rollmill.engine.channel import receive, send
 from rollmill.engine.handover import Handed, Sender
-from rollmill.engine.tasks import Plan, Result, Worker
+from rollmill.engine.preload import preload
+from rollmill.engine.tasks import Result, Worker
+from rollmill.errors import RollmillError
 from rollmill.seeds.discovery import ManifestRow
-from rollmill.seeds.summary import ReadSummary
 
-if TYPE_CHECKING:
-    from multiprocessing.synchronize import Event
-    from socket import socket
-
-_worker: Worker | None = None
-_stop: Event | None = None
-_sender: Sender | None = None
+Numbered = tuple[int, list[ManifestRow]]
+"""A task, and where it stands in the manifest."""
 
 
-def begin(plan: Plan, stop: Event, into: socket | None) -> None:
-    """Make this process a worker. Ctrl-C is for the process that started it."""
-    global _worker, _stop, _sender
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker, _stop, _sender = Worker(plan), stop, Sender(into)
-    if into is not None:
-        threading.Thread(target=_end_with_the_other_end, args=(into,), daemon=True).start()
+def main(ends: Sequence[int], into: int | None, formats: Sequence[str]) -> None:
+    """Be a worker for each of ``ends``, the sockets over which tasks come; memory is handed over by ``into``."""
+    preload(formats)
+    end = _one_each([socket.socket(fileno=end) for end in ends])
+    sender = Sender(None if into is None else socket.socket(fileno=into))
+    with suppress(EOFError, OSError):  # Whoever started this process is gone, or waits for nothing any more.
+        _work(end, sender)
+    os._exit(0)  # A fork has nothing of its own to end.
 
 
-def _end_with_the_other_end(of: socket) -> None:
-    """A process that is killed tells nobody: its workers would wait for tasks for ever."""
-    killed = select.poll()
-    killed.register(of, 0)  # hanging up is told whatever was asked for
-    killed.poll()
-    os._exit(1)
+def _one_each(ends: Sequence[socket.socket]) -> socket.socket:
+    """Fork until there is a process for each end; the end of this one. That the system gives no more processes is
+    told over the ends that would have none."""
+    mine = ends[0]
+    for end in ends[1:]:
+        try:
+            if not os.fork():
+                mine = end
+                break
+        except OSError as error:
+            send(end, error)
+    for end in ends:
+        if end is not mine:
+            end.close()
+    return mine
 
 
-def started() -> None:
-    """A task that is done as soon as a worker takes tasks."""
+def _work(end: socket.socket, sender: Sender) -> None:
+    """Say that this worker has started, then answer each task with its result, or with what it raised."""
+    send(end, None)
+    worker, todo = Worker(receive(end)), SimpleQueue[Numbered | None]()
+    threading.Thread(target=_listen, args=(end, todo), daemon=True).start()
+    while task := todo.get():
+        number, manifest_rows = task
+        send(end, (number, _answer(worker, sender, manifest_rows)))
 
 
-def process(manifest_rows: list[ManifestRow]) -> Result | Handed:
-    """A task's rows; none when nobody waits for them any more."""
-    assert _worker is not None and _stop is not None and _sender is not None
-    if _stop.is_set():
-        return Result([], ReadSummary())
-    return _sender.handed(_worker.process(manifest_rows))
+def _listen(end: socket.socket, todo: SimpleQueue[Numbered | None]) -> None:
+    """Take tasks as they come, so that handing them out waits for nobody. When no more can come, nobody waits for
+    those that are there."""
+    with suppress(EOFError, OSError):
+        while True:
+            todo.put(receive(end))
+    with suppress(Empty):
+        while True:
+            todo.get_nowait()
+    todo.put(None)
+
+
+def _answer(worker: Worker, sender: Sender, manifest_rows: list[ManifestRow]) -> Result | Handed | Exception:
+    try:
+        return sender.handed(worker.process(manifest_rows))
+    except RollmillError as error:
+        return error
+    except Exception as error:
+        return _sendable(error)
+
+
+def _sendable(error: Exception) -> Exception:
+    """A bug, with where it happened: its traceback does not go through a socket."""
+    from traceback import format_exception
+
+    where = "in a worker process:\n" + "".join(format_exception(error))
+    error.add_note(where)
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its class minds
+        return RuntimeError(where)
+    return error

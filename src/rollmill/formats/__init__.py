@@ -13,18 +13,20 @@ Outside packages add a module under the entry-point group ``rollmill.formats``. 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from rollmill.errors import ConfigError
 from rollmill.files import Tree
 from rollmill.media import MediaStore, NoStore
 from rollmill.rollout import Rollout
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINT_GROUP = "rollmill.formats"
 Branches = Literal["live", "all"]
@@ -101,9 +103,11 @@ def built_in_names() -> list[str]:
     return sorted(n[:-3] for n in os.listdir(folder) if n.endswith(".py") and not n.startswith("_"))
 
 
-def outside_modules() -> Mapping[str, importlib.metadata.EntryPoint]:
+def outside_modules() -> Mapping[str, EntryPoint]:
     """The formats that installed packages add, by name; none of them imported."""
-    return {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)}
+    from importlib.metadata import entry_points  # Late: it takes longer than all of the formats' own code.
+
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
 @cache
