@@ -145,7 +145,7 @@ def test_that_there_are_no_more_processes_is_told_in_one_message(monkeypatch: py
     with ours, first, ours_too:
         assert worker_module._one_each([first, second]) is first
         with pytest.raises(RollmillError, match=r"cannot be started \(Resource temporarily unavailable\).*ulimit"):
-            crew_module._has_started(crew_module._Member(ours_too), receive(ours_too))
+            crew_module._has_started(crew_module._Member(ours_too), receive(ours_too)[0])
         with pytest.raises(EOFError):
             receive(ours_too)
 
@@ -160,13 +160,25 @@ def test_a_program_that_is_not_there_is_told_in_one_message(tmp_path: Path, monk
         assert len(os.listdir("/proc/self/fd")) == open_before
 
 
+def test_open_files_go_along_with_messages(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, (tmp_path / "file").open("wb") as file:
+        for message, descriptors in ("first", []), ("second" * 9999, [file.fileno()]), ("third", []):
+            send(theirs, message, descriptors)
+        assert receive(ours) == ("first", [])
+        message, (descriptor,) = receive(ours)
+        assert message == "second" * 9999 and receive(ours) == ("third", [])
+        assert os.path.samestat(os.fstat(descriptor), os.stat(file.name))
+        os.close(descriptor)
+
+
 def test_messages_are_whole_or_none() -> None:
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
             send(theirs, {"a": [1, "ü"]})
             theirs.sendall(b"\0\0\0\0\0\0\0\x09torn")
-        assert receive(ours) == {"a": [1, "ü"]}
+        assert receive(ours) == ({"a": [1, "ü"]}, [])
         with pytest.raises(EOFError):
             receive(ours)
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -17,9 +16,10 @@ import pytest
 
 from rollmill import AgentRolloutSeedSource
 from rollmill.engine import workers as workers_module
-from rollmill.engine.handover import SMALL, Handed, Receiver, Sender
+from rollmill.engine.handover import SMALL, Receiver, Sender
 from rollmill.engine.ingest import IngestSummary, ingest
-from rollmill.engine.tasks import Plan, Result, Worker
+from rollmill.engine.tasks import Plan, Result, Worker, tasks
+from rollmill.errors import RollmillError
 from rollmill.seeds.discovery import ManifestRow
 from rollmill.seeds.summary import ReadSummary
 from tests.command_line import session
@@ -35,75 +35,112 @@ def result(number: int, batches: int = 2) -> Result:
     return Result(made, ReadSummary(read=number), filtered=number)
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with closing(Receiver()) as receiver:
-        yield receiver
-
-
 def held() -> int:
     """How many pieces of such memory this process has open."""
     links = [Path("/proc/self/fd", each) for each in os.listdir("/proc/self/fd")]
     return sum("memfd:rollmill" in os.readlink(link) for link in links if link.is_symlink())
 
 
+def handed(sender: Sender, receiver: Receiver, made: Result) -> Result:
+    """What the receiver makes of what the sender makes of a result."""
+    sent, descriptors = sender.handed(made)
+    received = receiver.received(sent, descriptors)
+    assert isinstance(received, Result)
+    return received
+
+
 @needs_memory
-def test_results_come_whole_in_whatever_order_they_are_asked_for(receiver: Receiver) -> None:
-    sender = Sender(receiver.into)
-    sent = {number: sender.handed(result(number)) for number in range(5)}
-    assert all(isinstance(each, Handed) and not each.result.batches for each in sent.values())
-    for number in (3, 0, 4, 1, 2):
-        received = receiver.received(sent[number])
-        assert received == result(number)
-        assert received.batches[0].schema.metadata == {b"of": b"a test"}
-        for batch in received.batches:
+def test_results_come_whole_and_stay_so() -> None:
+    sender, receiver = Sender(), Receiver()
+    received = [handed(sender, receiver, result(number)) for number in range(5)]
+    for number, each in enumerate(received):
+        assert each == result(number)
+        assert each.batches[0].schema.metadata == {b"of": b"a test"}
+        for batch in each.batches:
             batch.validate(full=True)
 
 
 @needs_memory
+def test_memory_is_used_again_when_its_last_batch_is_gone_and_not_before() -> None:
+    sender, receiver = Sender(), Receiver()
+    first, second = (handed(sender, receiver, result(number)) for number in range(2))
+    made = held()
+    assert receiver.done_with() == []
+    part = first.batches[1].slice(1)["text"]  # a view into the first one's memory
+    del first
+    assert receiver.done_with() == []
+    third = handed(sender, receiver, result(3))
+    assert held() > made and second == result(1) and part.to_pylist() == [None]
+    del part
+    (free,) = receiver.done_with()
+    made = held()
+    sender.take_back([free])
+    fourth = handed(sender, receiver, result(4))
+    assert held() == made and (second, third, fourth) == (result(1), result(3), result(4))
+    assert receiver.done_with() == []
+    del second, third, fourth
+    assert len(receiver.done_with()) == 3 and receiver.done_with() == []
+
+
+@needs_memory
+def test_what_does_not_fit_into_free_memory_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollmill.engine.handover._LEAST", 0)
+    sender, receiver = Sender(), Receiver()
+    handed(sender, receiver, result(1, batches=2))
+    sender.take_back(receiver.done_with())
+    made = held()
+    assert handed(sender, receiver, result(2, batches=3)) == result(2, batches=3)
+    assert held() > made
+    sender.take_back(receiver.done_with())
+    made = held()
+    assert handed(sender, receiver, result(3, batches=3)) == result(3, batches=3) and held() == made
+
+
+@needs_memory
+def test_large_memory_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollmill.engine.handover.LARGE", SMALL)
+    sender, receiver = Sender(), Receiver()
+    received = handed(sender, receiver, result(1))
+    assert received == result(1) and held() == 1
+    del received
+    assert held() == 0
+    sender.take_back(receiver.done_with())
+    assert handed(sender, receiver, result(2)) == result(2)
+
+
+@needs_memory
 def test_rows_outlive_what_they_came_through() -> None:
-    with closing(Receiver()) as receiver:
-        received = receiver.received(Sender(receiver.into).handed(result(1)))
+    received = handed(Sender(), Receiver(), result(1))
     assert received == result(1) and held() == 1
     del received
     assert held() == 0
 
 
-@needs_memory
-def test_what_nobody_asks_for_is_let_go() -> None:
-    with closing(Receiver()) as receiver:
-        sender = Sender(receiver.into)
-        sent = [sender.handed(result(number)) for number in range(3)]
-        receiver.received(sent[2])
-        assert held() == 2  # the other two, which came first
-    assert held() == 0
-
-
-def test_small_results_go_as_they_are(receiver: Receiver) -> None:
-    for small in (Result([], ReadSummary()), Result([result(1).batches[0].slice(1)], ReadSummary())):
-        sent = Sender(receiver.into).handed(small)
-        assert sent is small and receiver.received(sent) is small
+def test_small_results_and_errors_go_as_they_are() -> None:
+    for small in (Result([], ReadSummary()), Result([result(1).batches[0].slice(1)], ReadSummary()), KeyError("x")):
+        assert Sender().handed(small) == (small, [])
+        assert Receiver().received(small, []) is small
 
 
 @needs_memory
+@pytest.mark.parametrize("refusing", ["memfd_create", "ftruncate"])
 def test_where_such_memory_is_not_allowed_results_go_as_they_are(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, refusing: str
 ) -> None:
-    def refused(name: str) -> int:
+    def refused(*_: object) -> int:
         raise PermissionError(1, "not allowed here")
 
-    monkeypatch.setattr(os, "memfd_create", refused)
-    sent = Sender(receiver.into).handed(result(1))
-    assert receiver.received(sent) == result(1)
+    monkeypatch.setattr(os, refusing, refused)
+    assert Sender().handed(result(1)) == (result(1), []) and held() == 0
 
 
 @needs_memory
-def test_a_full_receiver_keeps_nobody_waiting(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollmill.engine.handover.SMALL", 0)
-    sender, made = Sender(receiver.into), Result([result(1).batches[0].slice(1)], ReadSummary())
-    sent = [sender.handed(made) for _ in range(1000)]
-    assert {type(each) for each in sent} == {Handed, Result}
-    assert all(receiver.received(each) == made for each in reversed(sent)) and held() == 0
+def test_without_room_for_another_file_the_message_says_so() -> None:
+    sent, descriptors = Sender().handed(result(1))
+    for descriptor in descriptors:
+        os.close(descriptor)
+    with pytest.raises(RollmillError, match="ulimit -n"):
+        Receiver().received(sent, [])  # the system drops the descriptors then
 
 
 def rows_of(folder: Path, output: Path, workers: int, limit: int | None = None) -> tuple[pa.Table, IngestSummary]:
@@ -122,7 +159,7 @@ def big(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("by_workers")
-@pytest.mark.parametrize("anonymous", [True, False], ids=["memory", "pipe"])
+@pytest.mark.parametrize("anonymous", [True, False], ids=["memory", "socket"])
 def test_workers_write_what_one_process_writes(
     big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anonymous: bool
 ) -> None:
@@ -136,8 +173,8 @@ def test_workers_write_what_one_process_writes(
 def test_what_is_read_before_the_workers_have_started_comes_first(
     big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def two_tasks(plan: Plan, todo: Iterator[list[ManifestRow]], *_: object) -> Iterator[Result]:
-        yield from map(Worker(plan).process, islice(todo, 2))
+    def two_tasks(plan: Plan, todo: Iterator[ManifestRow], *_: object) -> Iterator[Result]:
+        yield from map(Worker(plan).process, islice(tasks(todo, 1 << 20), 2))
 
     alone, _ = rows_of(big, tmp_path / "one.parquet", workers=1)
     monkeypatch.setattr(workers_module, "_meanwhile", two_tasks)

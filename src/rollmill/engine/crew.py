@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, cast
 
 from rollmill.engine.channel import receive, send
 from rollmill.engine.handover import Receiver
@@ -21,7 +21,7 @@ from rollmill.engine.tasks import TASK_BYTES, Plan, Result
 from rollmill.errors import RollmillError
 from rollmill.seeds.discovery import ManifestRow
 
-TASKS_PER_WORKER, SMALL_TASKS_PER_WORKER = 2, 6
+TASKS_PER_WORKER, SMALL_TASKS_PER_WORKER = 2, 4
 """Tasks under way for each worker: one that it works on and one that waits for it; more while they are small, so that
 it has something to do while a row group is written."""
 CAN_FORK = hasattr(os, "fork")
@@ -33,6 +33,7 @@ class _Member:
     """A worker: our end of the socket, and the sizes of the tasks that it has not answered, by their number."""
 
     end: socket.socket
+    receiver: Receiver = field(default_factory=Receiver)
     has_started: bool = False
     sizes: dict[int, int] = field(default_factory=dict)
 
@@ -46,18 +47,13 @@ class Crew:
 
     def __init__(self, plan: Plan, workers: int, formats: Iterable[str]) -> None:
         self._plan = plan
-        self._receiver = Receiver()
         self._under_way: deque[tuple[int, int]] = deque()
         """Number and size of each task whose result was not taken yet, in order."""
         self._answers: dict[int, Any] = {}
         self._tasks = 0
         self._members: list[_Member] = []
-        try:
-            with _startable():
-                self._program = self._start(workers, sorted(formats))
-        except BaseException:
-            self._receiver.close()
-            raise
+        with _startable():
+            self._program = self._start(workers, sorted(formats))
 
     def _start(self, workers: int, formats: Sequence[str]) -> subprocess.Popen[bytes]:
         """Start the program that becomes all workers; they are not there yet when this returns."""
@@ -67,7 +63,7 @@ class Crew:
                 ours, their = socket.socketpair()
                 theirs.append(their)
                 self._members.append(_Member(ours))
-            program = _program(theirs, self._receiver.into, formats)
+            program = _program(theirs, formats)
             for member in self._members:
                 send(member.end, self._plan)
             return program
@@ -93,7 +89,7 @@ class Crew:
         self._under_way.append((number, size))
         member.sizes[number] = size
         with _alive():
-            send(member.end, (number, task))
+            send(member.end, (number, task, member.receiver.done_with()))
 
     def has_enough(self) -> bool:
         """Whether so many tasks are under way that the first has to end before another begins."""
@@ -114,7 +110,7 @@ class Crew:
         answer = self._answers.pop(number)
         if isinstance(answer, Exception):
             raise answer
-        return self._receiver.received(answer)
+        return cast(Result, answer)
 
     def _collect(self, timeout: float | None = None) -> None:
         """Take what workers have said; wait for it, unless ``timeout`` tells how many seconds at most."""
@@ -123,9 +119,10 @@ class Crew:
             if member.end not in ready:
                 continue
             with _alive():
-                said = receive(member.end)
+                said, descriptors = receive(member.end)
             if member.has_started:
-                number, self._answers[number] = said
+                number, answer = said
+                self._answers[number] = member.receiver.received(answer, descriptors)
                 del member.sizes[number]
             else:
                 _has_started(member, said)
@@ -139,16 +136,12 @@ class Crew:
             for member in self._members:
                 _until_gone(member.end)
             self._program.wait()
-            self._receiver.close()
 
 
-def _program(
-    ends: Sequence[socket.socket], into: socket.socket | None, formats: Sequence[str]
-) -> subprocess.Popen[bytes]:
+def _program(ends: Sequence[socket.socket], formats: Sequence[str]) -> subprocess.Popen[bytes]:
     """The program that is all workers. Ctrl-C, which a terminal sends to a group of processes, is not for them."""
-    passed = [end.fileno() for end in (*ends, into) if end is not None]
-    arguments = f"{passed[: len(ends)]}, {None if into is None else into.fileno()}, {formats!r}"
-    code = f"import sys; sys.path[:] = {sys.path!r}; from rollmill.engine.worker import main; main({arguments})"
+    passed = [end.fileno() for end in ends]
+    code = f"import sys; sys.path[:] = {sys.path!r}; from rollmill.engine.worker import main; main({passed}, {formats})"
     return subprocess.Popen([sys.executable, "-c", code], pass_fds=passed, process_group=0)
 
 

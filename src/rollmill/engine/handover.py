@@ -1,19 +1,20 @@
 """Rows from a worker process to the process that started it, without going through a pipe.
 
-A task's batches are written once, into anonymous memory, and its file descriptor is handed over; the receiver maps it
-and copies nothing. Through a pipe each byte is copied several times, 64 kB at a time: a third of two workers' time.
-The memory is gone when the last batch is, and with the processes, whatever ends them. Where a system has no such
-memory (it is Linux's), batches go through the pipe.
+A task's batches are written once, into anonymous memory that both processes map, and nothing is copied from there.
+Through a pipe each byte is copied several times, 64 kB at a time: a third of two workers' time. When the last batch is
+gone the memory is the worker's again, for another task's batches: new memory costs more than what is written into it.
+It is gone with the processes, whatever ends them. Where a system has no such memory (it is Linux's), batches go
+through the socket.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-import socket
-from contextlib import suppress
+import weakref
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import TYPE_CHECKING
 
 from rollmill.engine.tasks import Result
@@ -23,87 +24,106 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SMALL = 1 << 16
-"""Results of fewer bytes go through the pipe, which takes them at once."""
+"""Results of fewer bytes go through the socket, which takes them at once."""
+LARGE = 64 << 20
+"""Memory for more bytes is used once: nothing that large is kept for tasks that do not need it."""
+_LEAST = 4 << 20
+"""What memory is made for, at least. A page that nothing was ever written to takes no room."""
 
 
 @dataclass
 class Handed:
-    """A result whose batches lie in memory that was handed over under ``name``."""
+    """A result whose batches lie in the first ``size`` bytes of the sender's memory ``number``. Where ``capacity`` is
+    given that memory is new, and its descriptor comes along."""
 
     result: Result
-    name: bytes
+    number: int
     size: int
+    capacity: int | None = None
 
 
 class Sender:
-    """The worker's end. ``into`` is the socket of a ``Receiver``, None where there is none."""
+    """The worker's end."""
 
-    def __init__(self, into: socket.socket | None) -> None:
-        self._into = into
-        self._numbers = count()
-        if into is not None:
-            into.setblocking(False)  # the receiver may wait for another worker: whoever finds it full uses the pipe
+    def __init__(self) -> None:
+        self._made = 0
+        self._kept: dict[int, mmap.mmap] = {}
+        self._free: set[int] = set()
 
-    def handed(self, result: Result) -> Result | Handed:
-        """What to send through the pipe: the result, or what the receiver makes it of."""
-        if self._into is None or sum(batch.nbytes for batch in result.batches) < SMALL:
-            return result
-        name = b"%d %d" % (os.getpid(), next(self._numbers))
+    def handed(self, result: Result | Exception) -> tuple[Result | Handed | Exception, list[int]]:
+        """What to send: the result, or what the receiver makes it of; and the descriptors to send along and close."""
+        if isinstance(result, Exception):
+            return result, []
+        size = _size(result.batches)
+        if size < SMALL or not hasattr(os, "memfd_create"):
+            return result, []
         try:
-            size = self._hand_over(name, result.batches)
-        except OSError:  # full, or a container that allows no such memory or has no /proc
-            return result
-        return Handed(replace(result, batches=[]), name, size)
+            number, memory, descriptors = self._memory(size)
+        except OSError:  # a container that allows none, or too many open files
+            return result, []
+        _write(memory, result.batches)
+        return Handed(replace(result, batches=[]), number, size, len(memory) if descriptors else None), descriptors
 
-    def _hand_over(self, name: bytes, batches: list[pa.RecordBatch]) -> int:
-        assert self._into is not None
-        descriptor = os.memfd_create("rollmill")
-        try:
-            size = _write(descriptor, batches)
-            socket.send_fds(self._into, [name], [descriptor])
-        finally:
-            os.close(descriptor)
-        return size
+    def _memory(self, size: int) -> tuple[int, mmap.mmap, list[int]]:
+        """Memory for so many bytes, its number, and where it is new its descriptor."""
+        for number in self._free:
+            if len(self._kept[number]) >= size:
+                self._free.remove(number)
+                return number, self._kept[number], []
+        memory, descriptor = _new_memory(max(_LEAST, size))
+        self._made += 1
+        if size <= LARGE:
+            self._kept[self._made] = memory
+        return self._made, memory, [descriptor]
+
+    def take_back(self, numbers: Iterable[int]) -> None:
+        """The receiver has done with what lay in these."""
+        self._free.update(self._kept.keys() & numbers)
 
 
 class Receiver:
-    """The end of whoever started the workers, each of which is given ``into``."""
+    """The other end, for one worker."""
 
     def __init__(self) -> None:
-        self.into: socket.socket | None = None
-        self._arrived: dict[bytes, int] = {}
-        if hasattr(os, "memfd_create"):
-            # Keeps messages apart, and takes hundreds before it is full.
-            self._socket, self.into = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._memories: dict[int, mmap.mmap] = {}
+        self._done_with: deque[int] = deque()
 
-    def received(self, sent: Result | Handed) -> Result:
-        """The result, its batches in memory that nobody writes any more."""
-        if isinstance(sent, Result):
+    def received(self, sent: Result | Handed | Exception, descriptors: list[int]) -> Result | Exception:
+        """The result. Its batches lie in memory that nobody writes as long as one of them is there."""
+        if not isinstance(sent, Handed):
             return sent
-        while sent.name not in self._arrived:
-            self._take_one()
-        descriptor = self._arrived.pop(sent.name)
-        try:
-            return replace(sent.result, batches=_read(descriptor, sent.size))
-        except OSError as error:
-            raise _too_many(error.strerror or str(error)) from error
-        finally:
-            os.close(descriptor)
+        memory = self._memories.pop(sent.number, None) or _mapped(sent, descriptors)
+        if sent.size <= LARGE:
+            self._memories[sent.number] = memory
+        view = memoryview(memory)[: sent.size]
+        weakref.finalize(view, self._done_with.append, sent.number).atexit = False
+        return replace(sent.result, batches=_read(view))
 
-    def _take_one(self) -> None:
-        name, descriptors, _, _ = socket.recv_fds(self._socket, 64, 1)
-        if not descriptors:
-            raise _too_many("too many open files")
-        self._arrived[name] = descriptors[0]
+    def done_with(self) -> list[int]:
+        """The memory whose batches are gone since this was last asked."""
+        return [self._done_with.popleft() for _ in range(len(self._done_with))]
 
-    def close(self) -> None:
-        """Lets go of what was handed over and not received."""
-        for descriptor in self._arrived.values():
-            with suppress(OSError):
-                os.close(descriptor)
-        if self.into is not None:
-            self.into.close()
-            self._socket.close()
+
+def _new_memory(size: int) -> tuple[mmap.mmap, int]:
+    descriptor = os.memfd_create("rollmill")
+    try:
+        os.ftruncate(descriptor, size)
+        return mmap.mmap(descriptor, size), descriptor
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _mapped(sent: Handed, descriptors: list[int]) -> mmap.mmap:
+    """New memory of a worker. The system drops a descriptor that this process has no more room for."""
+    if not descriptors or sent.capacity is None:
+        raise _too_many("too many open files")
+    try:
+        return mmap.mmap(descriptors[0], sent.capacity, prot=mmap.PROT_READ)
+    except OSError as error:
+        raise _too_many(error.strerror or str(error)) from error
+    finally:
+        os.close(descriptors[0])
 
 
 def _too_many(why: str) -> RollmillError:
@@ -113,18 +133,31 @@ def _too_many(why: str) -> RollmillError:
     )
 
 
-def _write(descriptor: int, batches: list[pa.RecordBatch]) -> int:
-    """Writes the batches in Arrow's stream format; how many bytes they take."""
+def _size(batches: list[pa.RecordBatch]) -> int:
+    """How many bytes the batches take in Arrow's stream format."""
     import pyarrow as pa
 
-    with pa.OSFile(f"/proc/self/fd/{descriptor}", "wb") as file, pa.ipc.new_stream(file, batches[0].schema) as stream:
-        for batch in batches:
-            stream.write_batch(batch)
-    return os.fstat(descriptor).st_size
+    counted = pa.MockOutputStream()
+    _stream(counted, batches)
+    return int(counted.size())
 
 
-def _read(descriptor: int, size: int) -> list[pa.RecordBatch]:
+def _write(memory: mmap.mmap, batches: list[pa.RecordBatch]) -> None:
     import pyarrow as pa
 
-    memory = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
-    return list(pa.ipc.open_stream(pa.py_buffer(memory)))
+    _stream(pa.FixedSizeBufferWriter(pa.py_buffer(memory)), batches)
+
+
+def _stream(into: pa.NativeFile, batches: list[pa.RecordBatch]) -> None:
+    import pyarrow as pa
+
+    if batches:
+        with pa.ipc.new_stream(into, batches[0].schema) as stream:
+            for batch in batches:
+                stream.write_batch(batch)
+
+
+def _read(view: memoryview) -> list[pa.RecordBatch]:
+    import pyarrow as pa
+
+    return list(pa.ipc.open_stream(pa.py_buffer(view)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rollmill.rollout import Rollout
 
-TASK_BYTES = 4 << 20
+TASK_BYTES = 8 << 20
 """A task ends when its files reach this size, so that its result is small whatever the files are."""
 
 BIG_TASK_BYTES = 64 << 20
@@ -85,14 +85,14 @@ class Worker:
         )
 
 
-def tasks(manifest_rows: Sequence[ManifestRow]) -> Iterator[list[ManifestRow]]:
-    """The manifest in order, cut into tasks of about ``TASK_BYTES``."""
+def tasks(manifest_rows: Iterable[ManifestRow], task_bytes: int = TASK_BYTES) -> Iterator[list[ManifestRow]]:
+    """The manifest in order, cut into tasks of about so many bytes. No row is taken before its task is."""
     task: list[ManifestRow] = []
     size = 0
     for row in manifest_rows:
         task.append(row)
         size += row["size"]
-        if size >= TASK_BYTES:
+        if size >= task_bytes:
             yield task
             task, size = [], 0
     if task:

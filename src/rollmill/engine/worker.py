@@ -15,23 +15,22 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from rollmill.engine.channel import receive, send
-from rollmill.engine.handover import Handed, Sender
+from rollmill.engine.handover import Sender
 from rollmill.engine.preload import preload
 from rollmill.engine.tasks import Result, Worker
 from rollmill.errors import RollmillError
 from rollmill.seeds.discovery import ManifestRow
 
-Numbered = tuple[int, list[ManifestRow]]
-"""A task, and where it stands in the manifest."""
+Task = tuple[int, list[ManifestRow], list[int]]
+"""A task's number, its files, and the memory whose batches are done with."""
 
 
-def main(ends: Sequence[int], into: int | None, formats: Sequence[str]) -> None:
-    """Be a worker for each of ``ends``, the sockets over which tasks come; memory is handed over by ``into``."""
+def main(ends: Sequence[int], formats: Sequence[str]) -> None:
+    """Be a worker for each of ``ends``, the sockets over which tasks come."""
     preload(formats)
     end = _one_each([socket.socket(fileno=end) for end in ends])
-    sender = Sender(None if into is None else socket.socket(fileno=into))
     with suppress(EOFError, OSError):  # Whoever started this process is gone, or waits for nothing any more.
-        _work(end, sender)
+        _work(end)
     os._exit(0)  # A fork has nothing of its own to end.
 
 
@@ -52,31 +51,37 @@ def _one_each(ends: Sequence[socket.socket]) -> socket.socket:
     return mine
 
 
-def _work(end: socket.socket, sender: Sender) -> None:
+def _work(end: socket.socket) -> None:
     """Say that this worker has started, then answer each task with its result, or with what it raised."""
     send(end, None)
-    worker, todo = Worker(receive(end)), SimpleQueue[Numbered | None]()
+    plan, _ = receive(end)
+    worker, sender, todo = Worker(plan), Sender(), SimpleQueue[Task | None]()
     threading.Thread(target=_listen, args=(end, todo), daemon=True).start()
     while task := todo.get():
-        number, manifest_rows = task
-        send(end, (number, _answer(worker, sender, manifest_rows)))
+        number, manifest_rows, done_with = task
+        sender.take_back(done_with)
+        answer, descriptors = sender.handed(_answer(worker, manifest_rows))
+        send(end, (number, answer), descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
-def _listen(end: socket.socket, todo: SimpleQueue[Numbered | None]) -> None:
+def _listen(end: socket.socket, todo: SimpleQueue[Task | None]) -> None:
     """Take tasks as they come, so that handing them out waits for nobody. When no more can come, nobody waits for
     those that are there."""
     with suppress(EOFError, OSError):
         while True:
-            todo.put(receive(end))
+            task, _ = receive(end)
+            todo.put(task)
     with suppress(Empty):
         while True:
             todo.get_nowait()
     todo.put(None)
 
 
-def _answer(worker: Worker, sender: Sender, manifest_rows: list[ManifestRow]) -> Result | Handed | Exception:
+def _answer(worker: Worker, manifest_rows: list[ManifestRow]) -> Result | Exception:
     try:
-        return sender.handed(worker.process(manifest_rows))
+        return worker.process(manifest_rows)
     except RollmillError as error:
         return error
     except Exception as error:

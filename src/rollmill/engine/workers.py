@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
 from rollmill.engine.crew import CAN_FORK, Crew
-from rollmill.engine.tasks import Plan, Result, Worker, tasks
+from rollmill.engine.tasks import TASK_BYTES, Plan, Result, Worker, tasks
 from rollmill.seeds.discovery import ManifestRow
 
 
@@ -24,10 +24,10 @@ def task_results(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Gener
 
 
 def _from_crew(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterator[Result]:
-    todo = tasks(rows)
+    todo = iter(rows)
     with closing(Crew(plan, workers, {row["source_kind"] for row in rows})) as crew:
         yield from _meanwhile(plan, todo, crew)
-        for task in todo:
+        for task in tasks(todo):
             crew.begin(task)
             while crew.has_enough():
                 yield crew.next_result()
@@ -35,8 +35,9 @@ def _from_crew(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterato
             yield crew.next_result()
 
 
-def _meanwhile(plan: Plan, todo: Iterator[list[ManifestRow]], crew: Crew) -> Iterator[Result]:
-    """Results that are worked out here until the first worker has started, which takes some tenths of a second."""
-    worker = Worker(plan)
-    while not crew.has_started() and (task := next(todo, None)) is not None:
+def _meanwhile(plan: Plan, todo: Iterator[ManifestRow], crew: Crew) -> Iterator[Result]:
+    """Results that are worked out here until the first worker has started, which takes some tenths of a second. The
+    tasks are short, for it is kept waiting until one ends."""
+    worker, short_tasks = Worker(plan), tasks(todo, TASK_BYTES // 8)
+    while not crew.has_started() and (task := next(short_tasks, None)) is not None:
         yield worker.process(task)
