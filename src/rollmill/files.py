@@ -42,6 +42,10 @@ class UnlistedFolder(NamedTuple):
     message: str
 
 
+Found = tuple[str, str, int, float, str]
+"""The fields of a ``FoundFile``."""
+
+
 def walk(root: Path, recursive: bool = True, unlisted: list[UnlistedFolder] | None = None) -> Iterator[FoundFile]:
     """Every file below ``root``, folder by folder, names sorted, so that the order is the same on every machine.
 
@@ -49,6 +53,13 @@ def walk(root: Path, recursive: bool = True, unlisted: list[UnlistedFolder] | No
     place), so loops end. A sub-folder that may not be listed is passed over and added to ``unlisted``; a root that
     may not be raises ``OSError``.
     """
+    for fields in walk_fields(root, recursive, unlisted):
+        yield FoundFile(*fields)
+
+
+def walk_fields(root: Path, recursive: bool = True, unlisted: list[UnlistedFolder] | None = None) -> Iterator[Found]:
+    """``walk``, each file as its bare fields: where a hundred thousand files pass, their objects would be a tenth of
+    the time."""
     real_root = os.path.realpath(root)
     entries = _entries(root)
     pending: list[tuple[str, str]] = []
@@ -57,12 +68,13 @@ def walk(root: Path, recursive: bool = True, unlisted: list[UnlistedFolder] | No
         subfolders = []
         for entry in entries:
             if entry.is_file(follow_symlinks=False):
+                name = entry.name
                 try:
                     stat = entry.stat(follow_symlinks=False)
                 except OSError:
-                    yield FoundFile(prefix + entry.name, entry.name, 0, 0.0, "vanished")
+                    yield prefix + name, name, 0, 0.0, "vanished"
                 else:
-                    yield FoundFile(prefix + entry.name, entry.name, stat.st_size, stat.st_mtime)
+                    yield prefix + name, name, stat.st_size, stat.st_mtime, ""
             elif entry.is_dir(follow_symlinks=False):
                 subfolders.append((prefix + entry.name + "/", entry.path))
             elif (other := _other(entry, prefix + entry.name, real_root)) is not None:
@@ -89,26 +101,26 @@ def _entries_or_note(folder: str, prefix: str, unlisted: list[UnlistedFolder] | 
         return []
 
 
-def _other(entry: os.DirEntry[str], relative_path: str, real_root: str) -> FoundFile | None:
+def _other(entry: os.DirEntry[str], relative_path: str, real_root: str) -> Found | None:
     """A link or special file; None for a link to a folder inside the root."""
     if not entry.is_symlink():
-        return FoundFile(relative_path, entry.name, 0, 0.0, "special_file")
+        return relative_path, entry.name, 0, 0.0, "special_file"
     target = os.path.realpath(entry.path)
     if not _is_below(target, real_root):
-        return FoundFile(relative_path, entry.name, 0, 0.0, "link_out_of_root")
+        return relative_path, entry.name, 0, 0.0, "link_out_of_root"
     if os.path.isdir(target):
         return None
     return _linked(entry.name, relative_path, target)
 
 
-def _linked(name: str, relative_path: str, target: str) -> FoundFile:
+def _linked(name: str, relative_path: str, target: str) -> Found:
     try:
         stat = os.stat(target)
     except OSError:
-        return FoundFile(relative_path, name, 0, 0.0, "broken_link")
+        return relative_path, name, 0, 0.0, "broken_link"
     if not S_ISREG(stat.st_mode):
-        return FoundFile(relative_path, name, 0, 0.0, "special_file")
-    return FoundFile(relative_path, name, stat.st_size, stat.st_mtime, "link")
+        return relative_path, name, 0, 0.0, "special_file"
+    return relative_path, name, stat.st_size, stat.st_mtime, "link"
 
 
 def is_inside(path: str | Path, root: str | Path) -> bool:

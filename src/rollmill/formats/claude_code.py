@@ -46,7 +46,7 @@ def is_handled_file(relative_path: str) -> bool:
         name.endswith(".jsonl")
         and name not in ("history.jsonl", "journal.jsonl")
         and not name.startswith("agent-acompact-")
-        and "/tool-results/" not in f"/{relative_path}"
+        and ("tool-results/" not in relative_path or "/tool-results/" not in f"/{relative_path}")
     )
 
 

@@ -18,7 +18,7 @@ from operator import itemgetter, methodcaller
 from pathlib import Path
 from typing import Any
 
-from rollmill.files import FoundFile, UnlistedFolder, is_inside, walk
+from rollmill.files import Found, FoundFile, UnlistedFolder, is_inside, walk_fields
 from rollmill.formats import load_format
 
 ManifestRow = dict[str, Any]
@@ -71,8 +71,8 @@ class Discovery:
 def discover(root: Path, format_name: str, pattern: str, recursive: bool = True) -> Discovery:
     """The manifest of ``root``, sorted by relative path, by ``scandir`` and ``stat`` alone."""
     discovery = Discovery(root, pattern)
-    rows, links = _by_name(discovery, walk(root, recursive, discovery.unlisted), format_name)
-    if links or any(".zst" in row["file_name"] for row in rows):
+    rows, links, compressed = _by_name(discovery, walk_fields(root, recursive, discovery.unlisted), format_name)
+    if links or compressed:
         handled = {row["relative_path"] for row in rows}
         rows = _without_superseded(discovery, rows, handled)
         rows += [manifest_row(os.fspath(root), found, format_name) for found in _only_ways(discovery, links, handled)]
@@ -102,28 +102,40 @@ def manifest_row(root: str, found: FoundFile, source_kind: str) -> ManifestRow:
 
 
 def _by_name(
-    discovery: Discovery, found_files: Iterable[FoundFile], format_name: str
-) -> tuple[list[ManifestRow], list[FoundFile]]:
-    """Rows for the plain files whose names say that they are rollouts, and the links of such names; all others are
-    counted as skipped. The common case comes first: a hundred thousand names pass here."""
+    discovery: Discovery, found_files: Iterable[Found], format_name: str
+) -> tuple[list[ManifestRow], list[FoundFile], bool]:
+    """Rows for the plain files whose names say that they are rollouts, the links of such names, and whether one of the
+    rows is compressed; all others are counted as skipped. A hundred thousand names pass here: the common case comes
+    first, and its row is written out."""
     root, matches = os.fspath(discovery.root), name_test(discovery.pattern)
     handled = load_format(format_name).is_handled_file
     rows: list[ManifestRow] = []
     links: list[FoundFile] = []
-    for found in found_files:
-        if not matches(found.name):
-            discovery.skip(found.relative_path, "pattern")
-        elif not handled(found.relative_path):
-            discovery.skip(found.relative_path, "not_handled")
-        elif not (found.relative_path.isascii() or is_text(found.relative_path)):
-            discovery.skip(found.relative_path, "undecodable_name")
-        elif not found.skip:
-            rows.append(manifest_row(root, found, format_name))
-        elif found.skip == "link":
-            links.append(found)
+    compressed = False
+    for path, name, size, mtime, skip in found_files:
+        if not matches(name):
+            discovery.skip(path, "pattern")
+        elif not handled(path):
+            discovery.skip(path, "not_handled")
+        elif not (path.isascii() or is_text(path)):
+            discovery.skip(path, "undecodable_name")
+        elif not skip:
+            row = {
+                "source_kind": format_name,
+                "source_path": f"{root}/{path}",
+                "relative_path": path,
+                "file_name": name,
+                "size": size,
+                "mtime": mtime,
+            }
+            rows.append(row)
+            if name[-1] == "t":
+                compressed = compressed or name.endswith(".zst")
+        elif skip == "link":
+            links.append(FoundFile(path, name, size, mtime, skip))
         else:
-            discovery.skip(found.relative_path, found.skip)
-    return rows, links
+            discovery.skip(path, skip)
+    return rows, links, compressed
 
 
 def name_test(pattern: str) -> Callable[[str], Any]:

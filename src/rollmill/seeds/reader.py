@@ -184,8 +184,11 @@ class FileSystemSeedReader(SeedReader[FileSystemSourceT]):
         if self._manifest is None:
             context = self._context()
             with _explained("the files below", context.root_path):
-                self._manifest = manifest_records(self.build_manifest(context=context), type(self).__name__)
+                self._manifest = self._manifest_records(self.build_manifest(context=context))
         return self._manifest
+
+    def _manifest_records(self, manifest: Any) -> list[Record]:
+        return manifest_records(manifest, type(self).__name__)
 
     def _context(self) -> SeedReaderFileSystemContext:
         self._ensure_attached()
