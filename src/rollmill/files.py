@@ -7,7 +7,6 @@ spans files (an index, a parent transcript) is looked up there, once, and only w
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from pathlib import Path
@@ -134,6 +133,8 @@ def _is_below(path: str | Path, real_root: str) -> bool:
 
 def write_whole(target: Path, data: bytes) -> None:
     """Write a file that only its owner may read; it appears whole under its name or not at all."""
+    import tempfile  # Late, as few runs write one, and it brings the archive formats along.
+
     handle, aside = tempfile.mkstemp(dir=target.parent, prefix=".writing-")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -6,7 +6,6 @@ Names in the store come from the bytes alone, never from a rollout's text.
 from __future__ import annotations
 
 import binascii
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -74,6 +73,8 @@ def from_base64(encoded: str | bytes, media_type: str | None, store: MediaStore)
         return None
     if not data:
         return None
+    import hashlib  # Late: few logs have media.
+
     sha256 = hashlib.sha256(data).hexdigest()
     store.put(sha256, data)
     return Media(sha256=sha256, media_type=media_type or sniffed_type(data), size=len(data))

@@ -35,6 +35,8 @@ class _Member:
     end: socket.socket
     receiver: Receiver = field(default_factory=Receiver)
     has_started: bool = False
+    is_done: bool = False
+    """Whether it gets no more tasks."""
     sizes: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -89,7 +91,14 @@ class Crew:
         self._under_way.append((number, size))
         member.sizes[number] = size
         with _alive():
-            send(member.end, (number, task, member.receiver.done_with()))
+            send(member.end, ((number, task), member.receiver.done_with()))
+
+    def that_was_all(self) -> None:
+        """No more tasks: a worker ends when it has answered those that it has, while others still work."""
+        for member in self._members:
+            with _alive():
+                send(member.end, (None, []))
+            member.is_done = True
 
     def has_enough(self) -> bool:
         """Whether so many tasks are under way that the first has to end before another begins."""
@@ -114,18 +123,27 @@ class Crew:
 
     def _collect(self, timeout: float | None = None) -> None:
         """Take what workers have said; wait for it, unless ``timeout`` tells how many seconds at most."""
-        ready = set(wait([member.end for member in self._members], timeout))
-        for member in self._members:
-            if member.end not in ready:
-                continue
-            with _alive():
-                said, descriptors = receive(member.end)
-            if member.has_started:
-                number, answer = said
-                self._answers[number] = member.receiver.received(answer, descriptors)
-                del member.sizes[number]
+        ready = wait([member.end for member in self._members], timeout)
+        for member in [member for member in self._members if member.end in ready]:
+            if member.is_done and not member.sizes:
+                self._let_go(member)
             else:
-                _has_started(member, said)
+                self._hear(member)
+
+    def _hear(self, member: _Member) -> None:
+        with _alive():
+            said, descriptors = receive(member.end)
+        if member.has_started:
+            number, answer = said
+            self._answers[number] = member.receiver.received(answer, descriptors)
+            del member.sizes[number]
+        else:
+            _has_started(member, said)
+
+    def _let_go(self, member: _Member) -> None:
+        """A worker that was done has ended."""
+        member.end.close()
+        self._members.remove(member)
 
     def close(self) -> None:
         """End the workers. Each finishes the task that it is at, so that nothing is left half-written."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable
@@ -27,8 +28,8 @@ SMALL = 1 << 16
 """Results of fewer bytes go through the socket, which takes them at once."""
 LARGE = 64 << 20
 """Memory for more bytes is used once: nothing that large is kept for tasks that do not need it."""
-_LEAST = 4 << 20
-"""What memory is made for, at least. A page that nothing was ever written to takes no room."""
+_LEAST = 16 << 20
+"""What memory is made for, at least, so that it fits other tasks too. Pages that are not written to take no room."""
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Sender:
         self._made = 0
         self._kept: dict[int, mmap.mmap] = {}
         self._free: set[int] = set()
+        self._changing = threading.Lock()  # What is free is told while a result is handed over.
 
     def handed(self, result: Result | Exception) -> tuple[Result | Handed | Exception, list[int]]:
         """What to send: the result, or what the receiver makes it of; and the descriptors to send along and close."""
@@ -66,10 +68,11 @@ class Sender:
 
     def _memory(self, size: int) -> tuple[int, mmap.mmap, list[int]]:
         """Memory for so many bytes, its number, and where it is new its descriptor."""
-        for number in self._free:
-            if len(self._kept[number]) >= size:
-                self._free.remove(number)
-                return number, self._kept[number], []
+        with self._changing:
+            for number in self._free:
+                if len(self._kept[number]) >= size:
+                    self._free.remove(number)
+                    return number, self._kept[number], []
         memory, descriptor = _new_memory(max(_LEAST, size))
         self._made += 1
         if size <= LARGE:
@@ -78,7 +81,8 @@ class Sender:
 
     def take_back(self, numbers: Iterable[int]) -> None:
         """The receiver has done with what lay in these."""
-        self._free.update(self._kept.keys() & numbers)
+        with self._changing:
+            self._free.update(self._kept.keys() & numbers)
 
 
 class Receiver:

@@ -21,8 +21,8 @@ from rollmill.engine.tasks import Result, Worker
 from rollmill.errors import RollmillError
 from rollmill.seeds.discovery import ManifestRow
 
-Task = tuple[int, list[ManifestRow], list[int]]
-"""A task's number, its files, and the memory whose batches are done with."""
+Task = tuple[int, list[ManifestRow]]
+"""A task's number and its files."""
 
 
 def main(ends: Sequence[int], formats: Sequence[str]) -> None:
@@ -56,22 +56,22 @@ def _work(end: socket.socket) -> None:
     send(end, None)
     plan, _ = receive(end)
     worker, sender, todo = Worker(plan), Sender(), SimpleQueue[Task | None]()
-    threading.Thread(target=_listen, args=(end, todo), daemon=True).start()
+    threading.Thread(target=_listen, args=(end, todo, sender), daemon=True).start()
     while task := todo.get():
-        number, manifest_rows, done_with = task
-        sender.take_back(done_with)
+        number, manifest_rows = task
         answer, descriptors = sender.handed(_answer(worker, manifest_rows))
         send(end, (number, answer), descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _listen(end: socket.socket, todo: SimpleQueue[Task | None]) -> None:
-    """Take tasks as they come, so that handing them out waits for nobody. When no more can come, nobody waits for
-    those that are there."""
+def _listen(end: socket.socket, todo: SimpleQueue[Task | None], sender: Sender) -> None:
+    """Take tasks as they come, so that handing them out waits for nobody; with each comes the memory whose batches are
+    done with. The last is None. Where the other end is gone, nobody waits for the tasks that are there."""
     with suppress(EOFError, OSError):
         while True:
-            task, _ = receive(end)
+            (task, done_with), _ = receive(end)
+            sender.take_back(done_with)
             todo.put(task)
     with suppress(Empty):
         while True:

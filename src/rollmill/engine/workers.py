@@ -31,6 +31,7 @@ def _from_crew(plan: Plan, rows: Sequence[ManifestRow], workers: int) -> Iterato
             crew.begin(task)
             while crew.has_enough():
                 yield crew.next_result()
+        crew.that_was_all()
         while crew.is_busy():
             yield crew.next_result()
 

@@ -14,7 +14,6 @@ import codecs
 import json
 import math
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,7 +43,7 @@ LIFT_FROM_IN_BIG_FILES = 1 << 12
 BIG_FILE = 1 << 26
 
 
-_PRIVATE = secrets.token_hex(8)
+_PRIVATE = os.urandom(8).hex()
 
 
 def private_field(default: Any, name: str) -> Any:

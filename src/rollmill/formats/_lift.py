@@ -9,14 +9,13 @@ Only whole string values are lifted: a data URL quoted inside other text is that
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
-import secrets
 
 from rollmill.media import MediaStore, from_base64, from_data_url
 from rollmill.rollout import Media
 
-_MARK = f"rollmill-media-{secrets.token_hex(12)}:"
+_MARK = f"rollmill-media-{os.urandom(12).hex()}:"
 """Differs in every process, so that no rollout can contain one."""
 _OPENING = re.compile(
     rb'"(?:data|result)" ?: ?"(?=[A-Za-z0-9+/]{256})'
@@ -44,7 +43,9 @@ class Lifter:
 
     def take(self, encoded: bytes, media_type: str | None) -> Media | None:
         """The reference for base64 text; None when it is none."""
-        key = hashlib.sha256(encoded).digest(), media_type
+        from hashlib import sha256  # Late: few logs have media.
+
+        key = sha256(encoded).digest(), media_type
         if key not in self._known:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
