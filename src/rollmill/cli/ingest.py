@@ -96,9 +96,9 @@ def _ingest(
     from rollmill.cli.interrupts import between_tasks
     from rollmill.cli.progress import shown_progress
     from rollmill.engine.ingest import ingest
-    from rollmill.engine.preload import without_pandas
+    from rollmill.engine.preload import preload
 
-    without_pandas()
+    preload({source.format.value for source in sources})
     with shown_progress(quiet, _line) as show, between_tasks() as stop_here:
 
         def progress(state: Progress) -> None:
