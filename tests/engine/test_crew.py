@@ -198,7 +198,7 @@ print(ingest.ingest(source, Path(sys.argv[2]), workers=2).rows)
 
 def test_a_script_needs_no_guard_around_what_it_does(tmp_path: Path, rows: list[ManifestRow]) -> None:
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+    script.write_text(r"import sys, pathlib; sys.path += [pathlib.Path('/a'), '/b\'\"\xfc\udcff\n']" + SCRIPT)
     arguments = [sys.executable, str(script), str(tmp_path), str(tmp_path / "rows.parquet")]
     ran = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "once\n6\n", "")

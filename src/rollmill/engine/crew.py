@@ -159,7 +159,8 @@ class Crew:
 def _program(ends: Sequence[socket.socket], formats: Sequence[str]) -> subprocess.Popen[bytes]:
     """The program that is all workers. Ctrl-C, which a terminal sends to a group of processes, is not for them."""
     passed = [end.fileno() for end in ends]
-    code = f"import sys; sys.path[:] = {sys.path!r}; from rollmill.engine.worker import main; main({passed}, {formats})"
+    path = [entry for entry in sys.path if isinstance(entry, str)]  # Python looks at no others.
+    code = f"import sys; sys.path[:] = {path!a}; from rollmill.engine.worker import main; main({passed}, {formats!a})"
     return subprocess.Popen([sys.executable, "-c", code], pass_fds=passed, process_group=0)
 
 
